@@ -1,0 +1,1 @@
+"""What runs inside a sandbox: the supervisor, and the launchers of the kernels."""

@@ -1,0 +1,63 @@
+"""Which files of the workspace an execution wrote."""
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from . import limits
+from .files import PART_PREFIX
+
+Json = dict[str, Any]
+
+_LEFT_OUT = frozenset({"__pycache__", "node_modules"})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The regular files of the workspace: when each was written, its size, its inode."""
+
+    files: dict[str, tuple[int, int, int]]
+    is_complete: bool
+
+
+def changes(before: Snapshot, after: Snapshot) -> list[Json]:
+    changed = [(path, known) for path, known in after.files.items() if before.files.get(path) != known]
+    return [
+        {"path": path, "change": "modified" if path in before.files else "created", "size_bytes": known[1]}
+        for path, known in sorted(changed)[: limits.CHANGED_FILES]
+    ]
+
+
+def look(folder: str) -> Snapshot:
+    """Some ten microseconds a file, and nothing that user code can hold up: bounded in entries and in time, no links followed.
+
+    Folders that begin with a dot (packages, caches) are not looked into.
+    """
+    found: dict[str, tuple[int, int, int]] = {}
+    deadline = time.monotonic() + limits.SCAN_S
+    folders = [folder]
+    looked_at = 0
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                looked_at += 1
+                if looked_at > limits.SCAN_ENTRIES or (looked_at % 64 == 0 and time.monotonic() > deadline):
+                    return Snapshot(found, False)
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith(".") and entry.name not in _LEFT_OUT:
+                            folders.append(entry.path)
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                if stat.S_ISREG(status.st_mode) and not entry.name.startswith(PART_PREFIX):
+                    path = os.fsencode(entry.path).decode("utf-8", "replace")
+                    found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return Snapshot(found, True)

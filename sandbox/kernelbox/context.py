@@ -1,0 +1,429 @@
+"""A context: one kernel, its queue, and what became of its variables."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from . import changed_files, limits, usage
+from .errors import RequestError
+from .event_log import now
+from .execution import Execution
+from .kernel_client import KernelClient, Message
+from .kernel_process import KernelProcess, start_kernel
+from .paths import HOME
+from .reaper import Reaper
+
+Json = dict[str, Any]
+
+
+class Context:
+    """Runs executions one after the other, in order of arrival, one request at a time: nothing is ever queued inside the kernel."""
+
+    def __init__(
+        self,
+        context_id: str,
+        *,
+        language: str,
+        cwd: str,
+        env: dict[str, str],
+        name: str | None,
+        start_timeout_s: float,
+        loop: asyncio.AbstractEventLoop,
+        reaper: Reaper,
+        is_attached: Callable[[], bool],
+    ) -> None:
+        self.context_id = context_id
+        self.language = language
+        self.cwd = cwd
+        self.name = name
+        self.incarnation = 0
+        self.running: Execution | None = None
+        self.queue: deque[Execution] = deque()
+        self._env = env
+        self._start_timeout_s = start_timeout_s
+        self._loop = loop
+        self._reaper = reaper
+        self._is_attached = is_attached
+        self._kernel: KernelProcess | None = None
+        self._client: KernelClient | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._start: asyncio.Task[None] | None = None
+        self._info_replied = False
+        self._iopub_seen = False
+        self._loss: Json | None = None
+        self._oom_kills = usage.oom_kills()
+        self._finished: dict[str, Execution] = {}
+        self._execution_count = 0
+        self._created_at = self._active_at = now()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._stall: asyncio.TimerHandle | None = None
+        self._is_deleted = False
+
+    # What requests ask for.
+
+    async def start(self) -> None:
+        """Starts the first kernel, or a new one where the last has ended; waits until it answers."""
+        if self._start is None or self._start.done():
+            if self._kernel is not None and self._kernel.is_alive and self._ready is not None and self._ready.done():
+                return
+            self._start = self._loop.create_task(self._start_kernel())
+        await asyncio.shield(self._start)
+
+    async def restart(self) -> None:
+        running = self.running
+        if running is not None and running.stopping is None:
+            running.stopping = "restart"
+        if self._start is not None:
+            self._start.cancel()
+        self._kill()
+        self._note_loss("restarted")
+        if running is not None and not running.is_ended:
+            self._end(running, "cancelled", variables="lost", reason="restarted", incarnation=self.incarnation + 1)
+        await self.start()
+
+    def delete(self) -> None:
+        self._is_deleted = True
+        for execution in [*self.queue]:
+            execution.finish("cancelled", max(1, self.incarnation), variables="kept", reason=None)
+        self.queue.clear()
+        running = self.running
+        self._kill()
+        if running is not None and not running.is_ended:
+            self._end(running, "cancelled", variables="lost", reason="killed", incarnation=self.incarnation)
+        if self._start is not None:
+            self._start.cancel()
+
+    def submit(self, execution: Execution) -> str:
+        if len(self.queue) >= limits.QUEUE:
+            raise RequestError("limit_exceeded", f"{limits.QUEUE} executions wait in this context already")
+        self.queue.append(execution)
+        self._pump()
+        return "running" if self.running is execution else "queued"
+
+    def cancel(self, execution: Execution) -> str:
+        if execution.is_ended:
+            return "ended"
+        if execution in self.queue:
+            self.queue.remove(execution)
+            execution.finish("cancelled", max(1, self.incarnation), variables="kept", reason=None)
+            return "dropped"
+        self._stop(execution, "cancelled")
+        return "stopping"
+
+    def acknowledged(self) -> None:
+        """Some events of the running execution need not be kept any more."""
+        if self.running is not None and not self.running.log.is_full:
+            self._resume()
+
+    def describe(self) -> Json:
+        if self._start is not None and not self._start.done():
+            state = "starting"
+        elif self._kernel is None or not self._kernel.is_alive:
+            state = "dead"
+        else:
+            state = "busy" if self.running is not None else "idle"
+        return {
+            "context_id": self.context_id,
+            "language": self.language,
+            "cwd": self.cwd,
+            "name": self.name,
+            "incarnation": max(1, self.incarnation),
+            "state": state,
+            "execution_count": self._execution_count,
+            "queued": len(self.queue),
+            "created_at": self._created_at,
+            "last_activity_at": self._active_at,
+            "loss": self._loss,
+        }
+
+    # The kernel's life.
+
+    async def _start_kernel(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self.incarnation += 1
+        self._info_replied = self._iopub_seen = False
+        self._ready = self._loop.create_future()
+        self._oom_kills = usage.oom_kills()
+        kernel = start_kernel(self.language, self.cwd, self._env, self._reaper, lambda: self._kernel_ended(kernel))
+        self._kernel = kernel
+        client = KernelClient(self._loop, kernel.connection, on_output=self._output, on_reply=self._reply)
+        self._client = client
+        deadline = self._loop.time() + self._start_timeout_s
+        try:
+            while not self._ready.done():
+                # The output channel is joined a moment after the kernel answers; asking again makes it say something that shows that it is.
+                client.send("kernel_info_request", {})
+                wait_s = limits.NUDGE_S if self._info_replied else self._start_timeout_s
+                wait_s = min(wait_s, max(0.0, deadline - self._loop.time()))
+                await asyncio.wait([self._ready], timeout=max(wait_s, 0.01) if self._info_replied else min(wait_s, 0.5))
+                if self._loop.time() >= deadline and not self._ready.done():
+                    kernel.kill()
+                    raise RequestError("deadline_exceeded", f"the kernel did not answer within {self._start_timeout_s:g} s")
+            if not kernel.is_alive:
+                details = {"last_words": kernel.last_words(), "exit_code": kernel.exit_code, "exit_signal": kernel.exit_signal}
+                raise RequestError("kernel_died", "the kernel ended while it was starting", details)
+        finally:
+            kernel.close()
+        self._active_at = now()
+
+    def _kernel_ended(self, kernel: KernelProcess) -> None:
+        if kernel is not self._kernel:
+            return
+        # Its last messages may still be on their way through the sockets.
+        self._loop.call_later(limits.LAST_MESSAGES_S, self._bury, kernel)
+
+    def _bury(self, kernel: KernelProcess) -> None:
+        if kernel is not self._kernel:
+            return
+        if self._client is not None:
+            self._client.drain()
+            self._client.close()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+            return
+        reason = self._death_reason(kernel)
+        execution = self.running
+        if execution is None:
+            if not self._is_deleted:
+                self._note_loss(reason)
+            return
+        if execution.is_ended:
+            return
+        incarnation = self.incarnation + 1
+        if execution.stopping in ("timeout", "cancelled"):
+            reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
+            self._end(execution, execution.stopping, variables="lost", reason=reason, incarnation=incarnation)
+        else:
+            self._end(
+                execution,
+                "died",
+                variables="lost",
+                reason=reason,
+                incarnation=incarnation,
+                exit_code=kernel.exit_code,
+                exit_signal=kernel.exit_signal,
+            )
+
+    def _death_reason(self, kernel: KernelProcess) -> str:
+        kills = usage.oom_kills()
+        was_memory = kernel.exit_signal == 9 and kills > self._oom_kills
+        self._oom_kills = kills
+        if was_memory:
+            return "out_of_memory"
+        return "killed" if kernel.exit_signal else "exited"
+
+    def _note_loss(self, reason: str) -> None:
+        """What the next execution will be told, unless an earlier loss is still untold."""
+        if self._loss is None:
+            self._loss = {"reason": reason, "incarnation": max(1, self.incarnation), "at": now()}
+
+    def _kill(self) -> None:
+        kernel, self._kernel = self._kernel, None
+        if self._client is not None:
+            self._client.close()
+        if kernel is not None:
+            kernel.kill()
+
+    # Executions.
+
+    def _pump(self) -> None:
+        if self.running is None and self.queue and not self._is_deleted:
+            self.running = self.queue.popleft()
+            if self._kernel is not None and self._kernel.is_alive and self._ready is not None and self._ready.done():
+                self._send(self.running)
+            else:
+                self._loop.create_task(self._start_then_send(self.running))
+
+    async def _start_then_send(self, execution: Execution) -> None:
+        try:
+            await self.start()
+        except (RequestError, OSError) as error:
+            if execution.is_ended:
+                return
+            details = error.details if isinstance(error, RequestError) and error.details else {}
+            execution.fail("KernelStartError", "The kernel would not start.", str(details.get("last_words", "")))
+            self._end(execution, "died", variables="lost", reason="exited", incarnation=max(1, self.incarnation))
+            return
+        except asyncio.CancelledError:
+            return
+        if not execution.is_ended and execution is self.running:
+            self._send(execution)
+
+    def _send(self, execution: Execution) -> None:
+        assert self._client is not None
+        if execution.stopping is not None:
+            self._end(execution, "cancelled", variables="kept", reason=None, incarnation=self.incarnation)
+            return
+        self._oom_kills = usage.oom_kills()
+        execution.files_before = changed_files.look(HOME)
+        loss, self._loss = self._loss, None
+        stops_at = datetime.now(UTC) + timedelta(seconds=execution.timeout_s)
+        execution.start(self.incarnation, loss, stops_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+        content = {
+            "code": execution.code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        metadata = {"kernelbox_env": execution.env} if execution.env else {}
+        self._later(execution.timeout_s, lambda: self._stop(execution, "timeout"))
+        execution.message_id = self._client.send("execute_request", content, metadata)
+
+    def _stop(self, execution: Execution, why: str) -> None:
+        """Interrupt; a kernel that has not ended the code after the grace is killed."""
+        if execution.is_ended or execution.stopping is not None:
+            return
+        execution.stopping = why
+        # Output is read from now on whatever the server does, or a kernel that is held back could not see the interrupt.
+        execution.log.drop()
+        self._resume()
+        kernel = self._kernel
+        if kernel is None or not execution.message_id:
+            return
+        kernel.interrupt()
+        self._later(limits.INTERRUPT_GRACE_S, lambda: None if execution.is_ended else kernel.kill())
+
+    def _output(self, message: Message) -> None:
+        self._iopub_seen = True
+        self._check_ready()
+        if message.kind == "iopub_welcome":
+            return
+        execution = self.running
+        if execution is None or message.parent_id != execution.message_id:
+            # Of a thread or a process that an earlier execution has left: it belongs to that one, or to nobody.
+            execution = self._finished.get(message.parent_id)
+            if execution is not None and message.kind != "status":
+                execution.output(message)
+            return
+        execution.output(message)
+        if execution.is_complete:
+            self._complete(execution)
+        elif execution.log.is_full and execution.stopping is None and self._client is not None and not self._client.is_paused:
+            self._hold_back(execution)
+        elif execution.is_idle and message.kind == "status":
+            self._expect_other_half(execution)
+
+    def _reply(self, message: Message) -> None:
+        if message.kind == "kernel_info_reply":
+            self._info_replied = True
+            self._check_ready()
+            return
+        execution = self.running
+        if message.kind != "execute_reply" or execution is None or message.parent_id != execution.message_id:
+            return
+        execution.take_reply(message.content)
+        if execution.is_complete:
+            self._complete(execution)
+        else:
+            self._expect_other_half(execution)
+
+    def _check_ready(self) -> None:
+        if self._info_replied and self._iopub_seen and self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def _expect_other_half(self, execution: Execution) -> None:
+        def give_up() -> None:
+            if execution.is_ended or self._client is None:
+                return
+            if self._client.is_paused:
+                # It is we who do not read; the other half will come when we do.
+                self._expect_other_half(execution)
+                return
+            missing = "its end was not announced" if execution.reply is not None else "its reply did not come"
+            execution.notices.append(f"The kernel's protocol was cut short: {missing}.")
+            self._complete(execution)
+
+        self._later(limits.SECOND_HALF_S, give_up)
+
+    def _complete(self, execution: Execution) -> None:
+        count = (execution.reply or {}).get("execution_count")
+        if isinstance(count, int):
+            self._execution_count = count
+        if execution.stopping is not None:
+            state = "timeout" if execution.stopping == "timeout" else "cancelled"
+        else:
+            state = "ok" if (execution.reply or {}).get("status") == "ok" else "error"
+        self._end(execution, state, variables="kept", reason=None, incarnation=self.incarnation)
+
+    def _end(
+        self,
+        execution: Execution,
+        state: str,
+        *,
+        variables: str,
+        reason: str | None,
+        incarnation: int,
+        exit_code: int = 0,
+        exit_signal: int = 0,
+    ) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._resume()
+        self._report_files(execution)
+        if variables == "lost":
+            # This execution tells it.
+            self._loss = None
+        execution.finish(state, incarnation, variables=variables, reason=reason, exit_code=exit_code, exit_signal=exit_signal)
+        self._active_at = now()
+        if execution.message_id:
+            self._finished[execution.message_id] = execution
+            while len(self._finished) > limits.ENDED_EXECUTIONS:
+                del self._finished[next(iter(self._finished))]
+        if self.running is execution:
+            self.running = None
+        if variables == "lost" and not self._is_deleted and reason != "restarted":
+            # A new kernel is on its way while the caller reads the reply.
+            self._loop.create_task(self._start_quietly())
+        self._pump()
+
+    def _report_files(self, execution: Execution) -> None:
+        before = execution.files_before
+        if before is None:
+            return
+        after = changed_files.look(HOME)
+        if not (before.is_complete and after.is_complete):
+            execution.notices.append("The workspace has too many files to tell which of them changed.")
+            return
+        for changed in changed_files.changes(before, after):
+            execution.log.append("file", changed)
+
+    async def _start_quietly(self) -> None:
+        try:
+            await self.start()
+        except (RequestError, OSError, asyncio.CancelledError):
+            # Whoever needs the kernel next starts it again, and is told why it does not.
+            pass
+
+    # Holding the kernel back.
+
+    def _hold_back(self, execution: Execution) -> None:
+        if not self._is_attached():
+            execution.log.drop()
+            return
+        assert self._client is not None
+        self._client.pause()
+        self._stall = self._loop.call_later(limits.STALL_S, self._give_up_holding, execution)
+
+    def _give_up_holding(self, execution: Execution) -> None:
+        self._stall = None
+        execution.log.drop()
+        self._resume()
+
+    def _resume(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if self._client is not None:
+            self._client.resume()
+
+    def _later(self, delay_s: float, action: Callable[[], None]) -> None:
+        self._timers.append(self._loop.call_later(delay_s, action))

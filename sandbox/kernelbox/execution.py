@@ -1,0 +1,137 @@
+"""One piece of code that runs, or waits its turn, in a context."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import limits, mime
+from .changed_files import Snapshot
+from .event_log import EventLog, now
+from .kernel_client import Message
+
+Json = dict[str, Any]
+
+_DISPLAYS = frozenset({"display_data", "update_display_data", "execute_result"})
+
+
+@dataclass(eq=False)
+class Execution:
+    """Turns the kernel's messages into events, and knows when it is done: both the reply and `idle` have come, in whichever order."""
+
+    execution_id: str
+    context_id: str
+    code: str
+    timeout_s: float
+    env: dict[str, str]
+    log: EventLog
+    state: str = "queued"
+    stopping: str | None = None
+    reply: Json | None = None
+    is_idle: bool = False
+    has_error: bool = False
+    message_id: str = ""
+    started_at: str = ""
+    started: float = 0.0
+    ended: float = 0.0
+    notices: list[str] = field(default_factory=list)
+    dropped_late: int = 0
+    files_before: Snapshot | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state not in ("queued", "running")
+
+    @property
+    def is_complete(self) -> bool:
+        return self.reply is not None and self.is_idle
+
+    def start(self, incarnation: int, loss: Json | None, stops_at: str) -> None:
+        self.state = "running"
+        self.started = time.monotonic()
+        self.started_at = now()
+        data = {"state": "running", "incarnation": incarnation, "execution_count": None, "loss": loss, "stops_at": stops_at}
+        self.log.append("status", data)
+
+    def output(self, message: Message) -> None:
+        content = message.content
+        if message.kind == "stream":
+            self._stream(content)
+        elif message.kind in _DISPLAYS:
+            self._display(message)
+        elif message.kind == "error":
+            self._error(content)
+        elif message.kind == "clear_output":
+            self.log.append("clear_output", {"wait": content.get("wait") is True})
+        elif message.kind == "status" and content.get("execution_state") == "idle":
+            self.is_idle = True
+
+    def take_reply(self, content: Json) -> None:
+        """The reply is the truth: a kernel may send no `error` message, for an ExceptionGroup, say."""
+        self.reply = content
+        if content.get("status") == "error" and not self.has_error:
+            self._error(content)
+
+    def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, exit_code: int = 0, exit_signal: int = 0) -> None:
+        self.state = state
+        self.ended = time.monotonic()
+        count = (self.reply or {}).get("execution_count")
+        data: Json = {
+            "state": state,
+            "incarnation": incarnation,
+            "execution_count": count if isinstance(count, int) else None,
+            "duration_ms": round((self.ended - self.started) * 1000, 3) if self.started else 0,
+            "started_at": self.started_at or now(),
+            "variables": variables,
+            "reason": reason,
+            "notices": self.notices,
+        }
+        if exit_code or reason == "exited":
+            data["exit_code"] = exit_code
+        if exit_signal:
+            data["exit_signal"] = exit_signal
+        self.log.finish(data)
+
+    def fail(self, name: str, value: str, traceback: str) -> None:
+        self.has_error = True
+        self.log.append("error", {"name": name, "value": value, "traceback": [traceback] if traceback else []})
+
+    def _stream(self, content: Json) -> None:
+        name, text = content.get("name"), content.get("text")
+        if name not in ("stdout", "stderr") or not isinstance(text, str):
+            return
+        late = {"late": True} if self.is_ended else {}
+        if late and self.log.is_full:
+            self.dropped_late += 1
+            return
+        for at in range(0, len(text), limits.STREAM_CHARACTERS):
+            self.log.append("stream", {"name": name, "text": text[at : at + limits.STREAM_CHARACTERS], **late})
+
+    def _display(self, message: Message) -> None:
+        if self.is_ended and self.log.is_full:
+            self.dropped_late += 1
+            return
+        bundle, metadata, attachments = mime.pack(message.content.get("data"), message.content.get("metadata"))
+        data: Json = {"mime": bundle, "metadata": metadata}
+        transient = message.content.get("transient")
+        display_id = transient.get("display_id") if isinstance(transient, dict) else None
+        if isinstance(display_id, str):
+            data["display_id"] = display_id[:256]
+        if message.kind == "execute_result":
+            count = message.content.get("execution_count")
+            data["execution_count"] = count if isinstance(count, int) else None
+        self.log.append(message.kind, data, attachments)
+
+    def _error(self, content: Json) -> None:
+        self.has_error = True
+        lines = content.get("traceback")
+        traceback = [str(line)[: limits.ERROR_CHARACTERS] for line in lines[: limits.TRACEBACK_LINES]] if isinstance(lines, list) else []
+        while sum(map(len, traceback)) > limits.ERROR_CHARACTERS:
+            del traceback[len(traceback) // 2]
+        data: Json = {
+            "name": str(content.get("ename", ""))[:1_000],
+            "value": str(content.get("evalue", ""))[: limits.ERROR_CHARACTERS],
+            "traceback": traceback,
+        }
+        if self.stopping:
+            data["after_stop"] = True
+        self.log.append("error", data)

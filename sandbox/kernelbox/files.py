@@ -1,0 +1,205 @@
+"""Reading, writing and listing files for the server, as the unprivileged user, by descriptor."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from . import limits
+from .errors import RequestError
+from .paths import Paths
+from .transfer import Transfer
+
+Json = dict[str, Any]
+
+PART_PREFIX = ".kernelbox-"
+_OWNERS = {0: "root", 1000: "user"}
+_DEFAULT_MODE = 0o644
+
+
+class Files:
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def stat(self, params: Json) -> Json:
+        path = self._paths.normal(params["path"])
+        fd = self._paths.open(path, os.O_PATH)
+        try:
+            return _entry(path, path.rsplit("/", 1)[-1], os.fstat(fd))
+        finally:
+            os.close(fd)
+
+    async def read(self, params: Json, transfer: Transfer) -> Json:
+        path = self._paths.normal(params["path"])
+        offset = max(0, int(params.get("offset") or 0))
+        limit = params.get("limit")
+        # O_NONBLOCK, or opening a FIFO would wait for a writer.
+        fd = self._paths.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found = _regular(fd)
+            left = found.st_size - offset if limit is None else int(limit)
+            position = offset
+
+            def read(size: int) -> bytes:
+                nonlocal left, position
+                piece = os.pread(fd, min(size, left), position) if left > 0 else b""
+                left -= len(piece)
+                position += len(piece)
+                return piece
+
+            sent = await transfer.send_from(read)
+            return {
+                "path": path,
+                "size_bytes": found.st_size,
+                "sent_bytes": sent,
+                "mtime_ms": found.st_mtime_ns // 1_000_000,
+                "mode": _mode(found),
+            }
+        finally:
+            os.close(fd)
+
+    async def write(self, params: Json, transfer: Transfer) -> Json:
+        path = self._paths.normal(params["path"])
+        mode = None if params.get("mode") is None else int(params["mode"], 8) & 0o777
+        folder, name = self._paths.open_parent(path, create=bool(params.get("create_parents", True)))
+        try:
+            before = _stat_at(folder, name)
+            if before is not None and not stat.S_ISREG(before.st_mode):
+                raise RequestError("invalid_argument", "it is not a regular file")
+            if before is not None and not params.get("overwrite", True):
+                raise RequestError("already_exists", "there is a file at that path already")
+            if params.get("append") and before is not None:
+                size = await _append(folder, name, transfer)
+            else:
+                kept_mode = _DEFAULT_MODE if before is None else before.st_mode & 0o777
+                size = await _replace(folder, name, transfer, kept_mode if mode is None else mode, before is None and not params.get("overwrite", True))
+            return {"path": path, "size_bytes": size, "created": before is None}
+        finally:
+            os.close(folder)
+
+    def list(self, params: Json) -> Json:
+        path = self._paths.normal(params["path"])
+        depth = min(int(params.get("depth") or 1), limits.LIST_DEPTH)
+        limit = min(int(params.get("limit") or limits.LIST_ENTRIES), limits.LIST_ENTRIES)
+        after = params.get("after")
+        start = None if after is None else os.fsencode(self._paths.normal(after)).split(b"/")
+        fd = self._paths.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        entries: list[Json] = []
+        last: bytes | None = None
+        for name, found in _beneath(fd, os.fsencode(path), depth, start):
+            if len(entries) == limit:
+                assert last is not None
+                return {"path": path, "entries": entries, "next": os.fsdecode(last)}
+            last = name
+            text = name.decode("utf-8", "replace")
+            entry = _entry(text, text.rsplit("/", 1)[-1], found)
+            if text.encode() != name:
+                entry["lossy"] = True
+            entries.append(entry)
+        return {"path": path, "entries": entries}
+
+
+def _beneath(fd: int, path: bytes, depth: int, after: list[bytes] | None) -> Iterator[tuple[bytes, os.stat_result]]:
+    """What lies in the folder, part by part in byte order; closes the descriptor. A folder that vanishes meanwhile is empty."""
+    try:
+        names = sorted(os.fsencode(name) for name in os.listdir(fd))
+        for name in names:
+            full = path + b"/" + name
+            parts = full.split(b"/")
+            if after is not None and parts < after[: len(parts)]:
+                continue
+            found = _stat_at(fd, os.fsdecode(name))
+            if found is None:
+                continue
+            if after is None or parts > after:
+                yield full, found
+            if depth > 1 and stat.S_ISDIR(found.st_mode):
+                try:
+                    below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+                except OSError:
+                    continue
+                yield from _beneath(below, full, depth - 1, after)
+    finally:
+        os.close(fd)
+
+
+async def _replace(folder: int, name: str, transfer: Transfer, mode: int, only_new: bool) -> int:
+    part = f"{PART_PREFIX}{secrets.token_hex(8)}.part"
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        size = await _receive(fd, transfer)
+        os.fchmod(fd, mode)
+        if only_new:
+            os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            os.unlink(part, dir_fd=folder)
+        else:
+            os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return size
+    except BaseException:
+        try:
+            os.unlink(part, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        raise
+    finally:
+        os.close(fd)
+
+
+async def _append(folder: int, name: str, transfer: Transfer) -> int:
+    fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        size = _regular(fd).st_size
+        try:
+            return size + await _receive(fd, transfer)
+        except BaseException:
+            os.ftruncate(fd, size)
+            raise
+    finally:
+        os.close(fd)
+
+
+async def _receive(fd: int, transfer: Transfer) -> int:
+    size = 0
+    while (piece := await transfer.receive()) is not None:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(fd, view) :]
+        size += len(piece)
+    return size
+
+
+def _regular(fd: int) -> os.stat_result:
+    found = os.fstat(fd)
+    if stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EISDIR, "directory")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, "special file")
+    return found
+
+
+def _stat_at(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _mode(found: os.stat_result) -> str:
+    return f"{found.st_mode & 0o7777:o}"
+
+
+def _entry(path: str, name: str, found: os.stat_result) -> Json:
+    kind = found.st_mode
+    types = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink"))
+    return {
+        "name": name,
+        "path": path,
+        "type": next((text for is_it, text in types if is_it(kind)), "other"),
+        "size_bytes": found.st_size,
+        "mode": _mode(found),
+        "owner": _OWNERS.get(found.st_uid, str(found.st_uid)),
+        "group": _OWNERS.get(found.st_gid, str(found.st_gid)),
+        "mtime_ms": found.st_mtime_ns // 1_000_000,
+    }

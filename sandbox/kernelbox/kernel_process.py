@@ -1,0 +1,180 @@
+"""A kernel's process: how it is started, interrupted and ended."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import limits
+from .errors import RequestError, from_os_error
+from .paths import HOME
+from .reaper import Reaper
+
+Json = dict[str, Any]
+
+_LAUNCHERS = {"python": "kernelbox.kernels.python"}
+_ENVIRONMENT = {
+    "HOME": HOME,
+    "USER": "user",
+    "LOGNAME": "user",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TERM": "xterm-256color",
+    "PATH": f"{HOME}/.local/bin:/opt/py/bin:/usr/local/bin:/usr/bin:/bin",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MPLCONFIGDIR": "/tmp/.matplotlib",
+    "IPYTHONDIR": "/tmp/.ipython",
+    "JUPYTER_DATA_DIR": "/tmp/.jupyter",
+    "XDG_CACHE_HOME": "/tmp/.cache",
+    "DENO_DIR": "/tmp/.deno",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+@dataclass
+class Connection:
+    """Where a kernel listens. Sockets are files in a folder of its own."""
+
+    folder: str
+    key: bytes
+    ports: dict[str, int]
+
+    def address(self, channel: str) -> str:
+        return f"ipc://{self.folder}/k-{self.ports[channel]}"
+
+
+class KernelProcess:
+    """One kernel that runs, or has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, words: int) -> None:
+        self._process = process
+        self._words = words
+        self.pid = process.pid
+        self.connection = connection
+        self.exit_code = 0
+        self.exit_signal = 0
+        self.is_alive = True
+
+    def interrupt(self) -> None:
+        """To the kernel alone: what the code has started goes on."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """The kernel, its group, and whatever is left in its session."""
+        if self.is_alive:
+            for pid in _session_members(self.pid):
+                _kill(pid)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self._signal(signal.SIGKILL)
+
+    def ended(self, exit_code: int, exit_signal: int) -> None:
+        self.is_alive = False
+        self.exit_code = exit_code
+        self.exit_signal = exit_signal
+        self._process.returncode = -exit_signal or exit_code
+        for pid in _session_members(self.pid):
+            _kill(pid)
+        shutil.rmtree(self.connection.folder, ignore_errors=True)
+
+    def last_words(self) -> str:
+        """What it wrote to stderr before it could speak the protocol. Text of user code, perhaps."""
+        try:
+            size = os.fstat(self._words).st_size
+            at = max(0, size - limits.LAST_WORDS_BYTES)
+            return os.pread(self._words, limits.LAST_WORDS_BYTES, at).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        os.close(self._words)
+
+    def _signal(self, number: int) -> None:
+        if self.is_alive:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+
+def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, on_end: Callable[[], None]) -> KernelProcess:
+    """Starts a kernel of the language. The one place that knows how: what is returned may still be about to fail."""
+    launcher = _LAUNCHERS.get(language)
+    if launcher is None:
+        raise RequestError("unsupported", "the image does not have this language")
+    try:
+        folder = tempfile.mkdtemp(prefix=".kernel-", dir="/tmp")
+    except OSError as error:
+        raise from_os_error(error) from None
+    channels = ("shell", "iopub", "stdin", "control", "hb")
+    connection = Connection(folder, secrets.token_hex(16).encode(), {name: at + 1 for at, name in enumerate(channels)})
+    path = os.path.join(folder, "connection.json")
+    words = os.memfd_create("last-words", os.MFD_CLOEXEC)
+    try:
+        with open(path, "w") as file:
+            json.dump(_connection_json(connection), file)
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", launcher, path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            cwd=cwd,
+            env={**_ENVIRONMENT, **env},
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(words)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise from_os_error(error) from None
+    kernel = KernelProcess(process, connection, words)
+
+    def ended(exit_code: int, exit_signal: int) -> None:
+        kernel.ended(exit_code, exit_signal)
+        on_end()
+
+    reaper.expect(process.pid, ended)
+    return kernel
+
+
+def _connection_json(connection: Connection) -> Json:
+    return {
+        "transport": "ipc",
+        "ip": f"{connection.folder}/k",
+        "key": connection.key.decode(),
+        "signature_scheme": "hmac-sha256",
+        "kernel_name": "kernelbox",
+        **{f"{name}_port": port for name, port in connection.ports.items()},
+    }
+
+
+def _session_members(session: int) -> list[int]:
+    members = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        # After the name: state, ppid, pgrp, session (proc(5)).
+        if int(fields[3]) == session:
+            members.append(int(name))
+    return members
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass

@@ -1,0 +1,202 @@
+"""What the server can ask for, by the names of the protocol's requests."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from . import limits, usage
+from .context import Context
+from .errors import RequestError
+from .event_log import EventLog
+from .execution import Execution
+from .files import Files
+from .paths import HOME, Paths
+from .reaper import Reaper
+from .transfer import Transfer
+
+Json = dict[str, Any]
+
+
+class Service:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        send_event: Callable[[bytes, bool], None],
+        is_attached: Callable[[], bool],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._send_event = send_event
+        self._is_attached = is_attached
+        self._shut_down = shut_down
+        self._reaper = Reaper(loop)
+        self._paths = Paths()
+        self._files = Files(self._paths)
+        self._contexts: dict[str, Context] = {}
+        self._executions: dict[str, Execution] = {}
+        # Only executions that a server has asked for since it attached are sent on.
+        self._followed: set[str] = set()
+
+    def hello(self) -> Json:
+        return {
+            "version": os.environ.get("KERNELBOX_IMAGE_VERSION", ""),
+            "languages": os.environ.get("KERNELBOX_LANGUAGES", "python").split(","),
+            "pid": os.getpid(),
+            "contexts": [context.describe() for context in self._contexts.values()],
+            "executions": [
+                {
+                    "execution_id": execution.execution_id,
+                    "context_id": execution.context_id,
+                    "status": execution.state,
+                    "last_event": execution.log.last,
+                }
+                for execution in self._executions.values()
+            ],
+        }
+
+    def attached(self) -> None:
+        self._followed.clear()
+
+    async def handle(self, method: str, params: Json, transfer: Transfer) -> Json | None:
+        match method:
+            case "context.create":
+                return await self._create_context(params)
+            case "context.restart":
+                context = self._context(params)
+                await context.restart()
+                return context.describe()
+            case "context.delete":
+                deleted = self._contexts.pop(params["context_id"], None)
+                if deleted is not None:
+                    deleted.delete()
+                return {}
+            case "context.get":
+                return self._context(params).describe()
+            case "context.list":
+                return {"contexts": [context.describe() for context in self._contexts.values()]}
+            case "execution.start":
+                return self._start_execution(params)
+            case "execution.cancel":
+                execution = self._execution(params)
+                context_or_none = self._contexts.get(execution.context_id)
+                return {"state": "ended" if context_or_none is None else context_or_none.cancel(execution)}
+            case "execution.events":
+                return self._events(params)
+            case "execution.ack":
+                return self._acknowledge(params)
+            case "file.read":
+                return await self._files.read(params, transfer)
+            case "file.write":
+                return await self._files.write(params, transfer)
+            case "file.stat":
+                return self._files.stat(params)
+            case "file.list":
+                return self._files.list(params)
+            case "usage":
+                return usage.usage()
+            case "shutdown":
+                self._loop.call_soon(self._shut_down)
+                return {}
+        raise RequestError("unsupported", "there is no such method")
+
+    async def _create_context(self, params: Json) -> Json:
+        context_id = params["context_id"]
+        known = self._contexts.get(context_id)
+        if known is None:
+            if len(self._contexts) >= limits.CONTEXTS:
+                raise RequestError("limit_exceeded", f"there are {limits.CONTEXTS} contexts already")
+            known = Context(
+                context_id,
+                language=params["language"],
+                cwd=self._working_folder(params.get("cwd") or HOME),
+                env={str(name): str(value) for name, value in (params.get("env") or {}).items()},
+                name=params.get("name"),
+                start_timeout_s=float(params.get("start_timeout_s") or limits.START_TIMEOUT_S),
+                loop=self._loop,
+                reaper=self._reaper,
+                is_attached=self._is_attached,
+            )
+            self._contexts[context_id] = known
+        try:
+            await known.start()
+        except BaseException:
+            self._contexts.pop(context_id, None)
+            known.delete()
+            raise
+        return known.describe()
+
+    def _working_folder(self, cwd: str) -> str:
+        path = self._paths.normal(cwd)
+        self._paths.make_directories(path)
+        return path
+
+    def _start_execution(self, params: Json) -> Json:
+        execution_id = params["execution_id"]
+        known = self._executions.get(execution_id)
+        if known is not None:
+            # Asked again, by a server whose first answer was lost.
+            self._followed.add(execution_id)
+            return {"state": known.state}
+        context = self._context(params)
+        code = params["code"]
+        if not isinstance(code, str) or len(code) > limits.CODE_BYTES:
+            raise RequestError("too_large", f"more than {limits.CODE_BYTES} characters of code")
+        self._forget_old()
+
+        def send(message: bytes, hold: bool) -> None:
+            if execution_id in self._followed:
+                self._send_event(message, hold)
+
+        execution = Execution(
+            execution_id,
+            context.context_id,
+            code,
+            float(params["timeout_s"]),
+            {str(name): str(value) for name, value in (params.get("env") or {}).items()},
+            EventLog(execution_id, context.context_id, send),
+        )
+        self._followed.add(execution_id)
+        self._executions[execution_id] = execution
+        try:
+            return {"state": context.submit(execution)}
+        except RequestError:
+            del self._executions[execution_id]
+            raise
+
+    def _events(self, params: Json) -> Json:
+        execution = self._execution(params)
+        self._followed.add(execution.execution_id)
+        execution.log.replay(int(params.get("after") or 0))
+        return {"last_event": execution.log.last}
+
+    def _acknowledge(self, params: Json) -> Json:
+        execution = self._executions.get(params["execution_id"])
+        if execution is not None:
+            execution.log.acknowledge(int(params["seq"]))
+            context = self._contexts.get(execution.context_id)
+            if context is not None and context.running is execution:
+                context.acknowledged()
+        return {}
+
+    def _forget_old(self) -> None:
+        now = self._loop.time()
+        ended = [execution for execution in self._executions.values() if execution.is_ended]
+        surplus = len(ended) - limits.ENDED_EXECUTIONS + 1
+        for at, execution in enumerate(ended):
+            if at < surplus or now - execution.ended > limits.ENDED_EXECUTION_S:
+                self._executions.pop(execution.execution_id, None)
+                self._followed.discard(execution.execution_id)
+
+    def _context(self, params: Json) -> Context:
+        context = self._contexts.get(params["context_id"])
+        if context is None:
+            raise RequestError("not_found", "there is no such context")
+        return context
+
+    def _execution(self, params: Json) -> Execution:
+        execution = self._executions.get(params["execution_id"])
+        if execution is None:
+            raise RequestError("not_found", "there is no such execution")
+        return execution

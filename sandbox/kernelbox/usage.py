@@ -1,0 +1,45 @@
+"""What the container uses, from its cgroup, version 1 or 2."""
+
+from pathlib import Path
+from typing import Any
+
+_V1 = Path("/sys/fs/cgroup/memory")
+_V2 = Path("/sys/fs/cgroup")
+
+
+def oom_kills() -> int:
+    """How many processes of this container were killed for want of memory, so far."""
+    for path in (_V1 / "memory.oom_control", _V2 / "memory.events"):
+        for line in _read(path).splitlines():
+            name, _, value = line.partition(" ")
+            if name == "oom_kill":
+                return int(value)
+    return 0
+
+
+def usage() -> dict[str, Any]:
+    is_v1 = _V1.is_dir()
+    cpu_ns = _number(Path("/sys/fs/cgroup/cpuacct/cpuacct.usage"))
+    if not is_v1:
+        fields = dict(line.split() for line in _read(_V2 / "cpu.stat").splitlines() if len(line.split()) == 2)
+        cpu_ns = int(fields.get("usage_usec", "0")) * 1_000
+    return {
+        "memory_bytes": _number(_V1 / "memory.usage_in_bytes" if is_v1 else _V2 / "memory.current"),
+        "memory_limit_bytes": _number(_V1 / "memory.limit_in_bytes" if is_v1 else _V2 / "memory.max"),
+        "memory_peak_bytes": _number(_V1 / "memory.max_usage_in_bytes" if is_v1 else _V2 / "memory.peak"),
+        "oom_kills": oom_kills(),
+        "cpu_s": cpu_ns / 1e9,
+        "pids": _number(Path("/sys/fs/cgroup/pids/pids.current") if is_v1 else _V2 / "pids.current"),
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int:
+    text = _read(path).strip()
+    return int(text) if text.isdigit() else 0

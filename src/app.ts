@@ -1,0 +1,68 @@
+import { join } from "node:path";
+import type { Config } from "./config.ts";
+import { Contexts } from "./contexts/contexts.ts";
+import { Executions } from "./contexts/executions.ts";
+import { createDockerEngine } from "./engines/docker/index.ts";
+import type { Engine } from "./engines/engine.ts";
+import { Files } from "./files/files.ts";
+import { Sources } from "./files/sources.ts";
+import type { Log } from "./log.ts";
+import { ImageSupply } from "./sandboxes/image-supply.ts";
+import { Sandboxes } from "./sandboxes/sandboxes.ts";
+import { ExecutionRecords } from "./store/execution-records.ts";
+import { Owner } from "./store/owner.ts";
+import type { Services } from "./tools/define-tool.ts";
+
+const MIB = 1024 * 1024;
+
+/** Everything that a running server consists of, connected. */
+export interface App {
+  engine: Engine;
+  images: ImageSupply;
+  owner: Owner;
+  services: Services;
+  /** Ends everything that was started, and returns when the engine has removed it. */
+  close(): Promise<void>;
+}
+
+export async function createApp(config: Config, log: Log): Promise<App> {
+  const engine = createDockerEngine({ log, endpoint: config.dockerHost });
+  const owner = await Owner.start();
+  const images = new ImageSupply(engine, config.image, log);
+  const records = new ExecutionRecords(join(owner.dir, "executions"));
+  const sandboxes = new Sandboxes({
+    engine,
+    images,
+    owner,
+    records,
+    log,
+    settings: {
+      leaseSeconds: config.lease,
+      memoryBytes: config.memory * MIB,
+      workspaceBytes: config.workspace * MIB,
+      cpus: config.cpus,
+      pids: config.pids,
+      runtime: config.runtime,
+    },
+  });
+  const contexts = new Contexts(sandboxes);
+  const files = new Files(sandboxes);
+  const services: Services = {
+    contexts,
+    files,
+    executions: new Executions({ sandboxes, contexts, records }),
+    sources: new Sources(files, records),
+  };
+  return {
+    engine,
+    images,
+    owner,
+    services,
+    close: async () => {
+      await images.close();
+      await sandboxes.close();
+      await records.close();
+      await owner.close();
+    },
+  };
+}

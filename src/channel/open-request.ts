@@ -1,0 +1,125 @@
+import { KernelboxError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** Default LIMITS.requestMs. */
+  deadlineMs?: number | undefined;
+  /** Bytes to send behind the request. */
+  body?: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined;
+  /** Takes the bytes that come before the response. While its promise is pending no more credit is given. */
+  onData?: ((chunk: Buffer) => void | Promise<void>) | undefined;
+}
+
+interface Wire {
+  sendCredit: (bytes: number) => void;
+  sendAbort: () => void;
+}
+
+/** A request that waits for its response: deadline, cancellation, and credit in both directions. */
+export class OpenRequest {
+  readonly response: Promise<Buffer>;
+  readonly #wire: Wire;
+  readonly #onData: CallOptions["onData"];
+  readonly #signal: AbortSignal | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #settle!: { resolve: (payload: Buffer) => void; reject: (error: KernelboxError) => void };
+  #settled = false;
+  #mayReceive: number = LIMITS.creditBytes;
+  #consumed = 0;
+  #delivering: Promise<void> = Promise.resolve();
+  #maySend: number = LIMITS.creditBytes;
+  #creditWaiter: (() => void) | undefined;
+
+  constructor(call: CallOptions, wire: Wire) {
+    this.#wire = wire;
+    this.#onData = call.onData;
+    this.#signal = call.signal;
+    this.response = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // A request may fail while its body is still being sent, when nobody waits for the response yet.
+    this.response.catch(() => {});
+    const deadlineMs = call.deadlineMs ?? LIMITS.requestMs;
+    this.#timer = setTimeout(() => {
+      this.#giveUp(
+        new KernelboxError("deadline_exceeded", `The sandbox did not answer within ${deadlineMs} ms.`, "Try again, or restart the context."),
+      );
+    }, deadlineMs);
+    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  answer(payload: Buffer): void {
+    // The response stands behind the data on the wire, and so it does for whoever takes the data slowly.
+    this.#delivering.then(
+      () => this.#end(() => this.#settle.resolve(payload)),
+      (error) => this.#giveUp(KernelboxError.from(error)),
+    );
+  }
+
+  fail(error: KernelboxError): void {
+    this.#end(() => this.#settle.reject(error));
+  }
+
+  /** Takes bytes from the sandbox; more than the credit that was given is a breach. */
+  receive(chunk: Buffer): void {
+    if (this.#settled) return;
+    this.#mayReceive -= chunk.length;
+    if (this.#mayReceive < 0 || this.#onData === undefined) {
+      return this.#giveUp(new KernelboxError("sandbox_lost", "The sandbox sent bytes that were not asked for.", "Make a new sandbox."));
+    }
+    const deliver = this.#onData;
+    this.#delivering = this.#delivering.then(async () => {
+      await deliver(chunk);
+      this.#consumed += chunk.length;
+      if (this.#consumed < LIMITS.creditBytes / 2) return;
+      this.#mayReceive += this.#consumed;
+      this.#wire.sendCredit(this.#consumed);
+      this.#consumed = 0;
+    });
+    this.#delivering.catch((error) => this.#giveUp(KernelboxError.from(error)));
+  }
+
+  addCredit(bytes: number): void {
+    this.#maySend += bytes;
+    this.#creditWaiter?.();
+  }
+
+  /** How many of the wanted bytes may be sent now, at least one; waits for credit. 0 when the request has ended meanwhile. */
+  async spendCredit(wanted: number): Promise<number> {
+    while (this.#maySend <= 0 && !this.#settled) {
+      await new Promise<void>((resolve) => {
+        this.#creditWaiter = resolve;
+      });
+    }
+    if (this.#settled) return 0;
+    const bytes = Math.min(wanted, this.#maySend);
+    this.#maySend -= bytes;
+    return bytes;
+  }
+
+  /** When the caller leaves before an answer (its body threw, say), the sandbox must not wait for the rest. */
+  dispose(): void {
+    this.#giveUp(new KernelboxError("cancelled", "The request was given up.", "Nothing to do."));
+  }
+
+  readonly #onAbort = (): void => {
+    this.#giveUp(new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do."));
+  };
+
+  #giveUp(error: KernelboxError): void {
+    this.#end(() => {
+      this.#wire.sendAbort();
+      this.#settle.reject(error);
+    });
+  }
+
+  #end(how: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    how();
+    this.#creditWaiter?.();
+  }
+}

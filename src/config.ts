@@ -1,0 +1,81 @@
+import { KernelboxError } from "./errors.ts";
+import * as z from "zod";
+import { LIMITS } from "./limits.ts";
+
+/**
+ * Every setting: a flag, an environment variable KERNELBOX_…, a default, a unit. `--help` is made from this, and a flag wins over the environment.
+ */
+
+const { container } = LIMITS;
+const MIB = 1024 * 1024;
+
+const number = (min: number, max: number) => z.coerce.number().min(min).max(max);
+
+const settings = {
+  image: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$/, "an image's name")
+    .default("full")
+    .describe("image flavour (core, full) or reference"),
+  dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
+  memory: number(256, 1024 * 1024)
+    .default(container.memoryBytes / MIB)
+    .describe("memory of a sandbox in MiB, its workspace included"),
+  workspace: number(16, 1024 * 1024)
+    .default(container.workspaceBytes / MIB)
+    .describe("size of /home/user in MiB"),
+  cpus: number(0.1, 1024).default(container.cpus).describe("processors of a sandbox"),
+  pids: number(64, 32_768).default(container.pids).describe("processes and threads of a sandbox"),
+  runtime: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, "a runtime's name")
+    .optional()
+    .describe("container runtime: runsc, kata, … (default: the engine's)"),
+  lease: number(LIMITS.leaseSeconds.min, LIMITS.leaseSeconds.max)
+    .default(LIMITS.leaseSeconds.default)
+    .describe("seconds after which a sandbox whose server is gone ends by itself"),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("what goes to stderr"),
+};
+
+export const configSchema = z.object(settings).refine((config) => config.workspace < config.memory, {
+  path: ["workspace"],
+  message: "the workspace is part of the memory, so it must be smaller",
+});
+export type Config = z.infer<typeof configSchema>;
+
+export interface Flag {
+  key: keyof Config;
+  flag: string;
+  variable: string;
+  description: string;
+}
+
+const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** The flags, in the order of the table above. */
+export const FLAGS: readonly Flag[] = Object.entries(settings).map(([key, schema]) => {
+  const fallback = schema.safeParse(undefined);
+  const suffix = fallback.success && fallback.data !== undefined ? ` (default: ${fallback.data})` : "";
+  return {
+    key: key as keyof Config,
+    flag: `--${kebab(key)} <value>`,
+    variable: `KERNELBOX_${kebab(key).replaceAll("-", "_").toUpperCase()}`,
+    description: `${schema.description ?? ""}${suffix}`,
+  };
+});
+
+/** The settings from flags and environment. Throws `invalid_argument` that names the flag. */
+export function readConfig(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(
+    FLAGS.map(({ key, variable }) => [key, flags[key] ?? (env[variable] === "" ? undefined : env[variable])]),
+  );
+  const parsed = configSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const key = String(issue?.path[0] ?? "");
+  throw new KernelboxError(
+    "invalid_argument",
+    `--${kebab(key)}: ${issue?.message ?? "not valid"}.`,
+    "See kernelbox --help for what it takes.",
+  );
+}

@@ -1,0 +1,16 @@
+import type { LossReason } from "../events/event.ts";
+
+/** What the server knows of a context; the rest the supervisor is asked for. */
+export interface ContextRecord {
+  contextId: string;
+  sandboxId: string;
+  principal: string;
+  language: string;
+  isDefault: boolean;
+  /** Added to the supervisor's incarnation: a default context lives on when its sandbox is replaced. */
+  incarnationOffset: number;
+  /** Highest incarnation that was told to a caller. */
+  lastIncarnation: number;
+  /** A loss with the whole sandbox, told with the next execution. */
+  untoldLoss?: LossReason | undefined;
+}

@@ -1,0 +1,257 @@
+import { KernelboxError } from "../errors.ts";
+import { newId } from "../ids.ts";
+import { LIMITS } from "../limits.ts";
+import { abortable } from "../sandboxes/abortable.ts";
+import { absolutePath, HOME } from "../sandboxes/paths.ts";
+import type { Sandbox } from "../sandboxes/sandbox.ts";
+import type { Sandboxes } from "../sandboxes/sandboxes.ts";
+import { contextSchema, emptySchema, type SupervisorContext } from "../sandboxes/supervisor-schemas.ts";
+import type { ContextRecord } from "./context-record.ts";
+
+/** A context as callers see it. */
+export interface Context {
+  contextId: string;
+  sandboxId: string;
+  language: string;
+  cwd: string;
+  name: string | null;
+  incarnation: number;
+  state: "idle" | "busy" | "starting" | "dead";
+  queued: number;
+  createdAt: string;
+  lastActivityAt: string | null;
+}
+
+export interface CreateContext {
+  sandboxId?: string | undefined;
+  language: string;
+  cwd?: string | undefined;
+  env?: Record<string, string> | undefined;
+  name?: string | undefined;
+}
+
+/** Contexts by handle and principal: the default one per language, and those that were made by name. */
+export class Contexts {
+  readonly #sandboxes: Sandboxes;
+  readonly #contexts = new Map<string, ContextRecord>();
+  /** By sandbox and language. */
+  readonly #defaults = new Map<string, Promise<ContextRecord>>();
+  /** By principal and language, over the ends of sandboxes. */
+  readonly #lastDefaults = new Map<string, ContextRecord>();
+
+  constructor(sandboxes: Sandboxes) {
+    this.#sandboxes = sandboxes;
+  }
+
+  async create(request: CreateContext, principal: string, signal?: AbortSignal): Promise<Context> {
+    checkEnv(request.env);
+    const cwd = request.cwd === undefined ? HOME : absolutePath(request.cwd);
+    const sandbox =
+      request.sandboxId === undefined
+        ? await this.#sandboxes.default(principal, "make", signal)
+        : this.#sandboxes.get(request.sandboxId, principal);
+    const { record, context } = await this.#start(sandbox, { ...request, cwd }, false, signal);
+    return this.#describe(record, context);
+  }
+
+  async list(sandboxId: string | undefined, principal: string, signal?: AbortSignal): Promise<Context[]> {
+    const sandbox =
+      sandboxId === undefined ? await this.#sandboxes.existingDefault(principal) : this.#sandboxes.get(sandboxId, principal);
+    if (sandbox === undefined) return [];
+    const records = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId);
+    return await Promise.all(records.map((record) => this.#get(record, signal)));
+  }
+
+  async get(contextId: string, principal: string, signal?: AbortSignal): Promise<Context> {
+    return await this.#get(this.find(contextId, principal), signal);
+  }
+
+  async restart(contextId: string, principal: string, signal?: AbortSignal): Promise<Context> {
+    const record = this.find(contextId, principal);
+    const context = await this.sandboxOf(record)
+      .request("context.restart", { context_id: contextId }, contextSchema, { signal, deadlineMs: LIMITS.contextStartMs })
+      .catch((error) => {
+        throw contextError(error);
+      });
+    return this.#describe(record, context);
+  }
+
+  /** Deleting what is gone already is fine. */
+  async delete(contextId: string, principal: string, signal?: AbortSignal): Promise<boolean> {
+    const record = this.#contexts.get(contextId);
+    if (record?.principal !== principal) return false;
+    this.#forget(record);
+    const sandbox = this.#sandboxes.get(record.sandboxId, principal);
+    await sandbox.request("context.delete", { context_id: contextId }, emptySchema, { signal });
+    return true;
+  }
+
+  /** The default context of a language in a sandbox, made at its first use. */
+  async default(sandbox: Sandbox, language: string, signal?: AbortSignal): Promise<ContextRecord> {
+    const key = `${sandbox.sandboxId}:${language}`;
+    let pending = this.#defaults.get(key);
+    if (pending === undefined) {
+      pending = this.#startDefault(sandbox, language);
+      this.#defaults.set(key, pending);
+      pending.catch(() => this.#defaults.delete(key));
+    }
+    return await abortable(pending, signal);
+  }
+
+  /** `not_found` for unknown and foreign handles alike. */
+  find(contextId: string, principal: string): ContextRecord {
+    const record = this.#contexts.get(contextId);
+    if (record?.principal !== principal) {
+      throw new KernelboxError(
+        "not_found",
+        "There is no context with this id.",
+        "Use list_contexts to see what there is, or leave out context_id to use the default context.",
+      );
+    }
+    return record;
+  }
+
+  sandboxOf(record: ContextRecord): Sandbox {
+    return this.#sandboxes.get(record.sandboxId, record.principal);
+  }
+
+  /** When the sandbox of the last one was lost, the new one goes on counting where that one stopped, and its first execution says so. */
+  async #startDefault(sandbox: Sandbox, language: string): Promise<ContextRecord> {
+    const { record } = await this.#start(sandbox, { language, cwd: HOME }, true);
+    const key = `${sandbox.principal}:${language}`;
+    const before = this.#lastDefaults.get(key);
+    const loss = before === undefined ? undefined : this.#sandboxes.endReason(before.sandboxId);
+    if (before !== undefined && loss !== undefined) {
+      record.incarnationOffset = before.lastIncarnation;
+      record.lastIncarnation = before.lastIncarnation + 1;
+      record.untoldLoss = loss;
+      this.#contexts.delete(before.contextId);
+    }
+    this.#lastDefaults.set(key, record);
+    return record;
+  }
+
+  async #start(
+    sandbox: Sandbox,
+    request: CreateContext & { cwd: string },
+    isDefault: boolean,
+    signal?: AbortSignal,
+  ): Promise<{ record: ContextRecord; context: SupervisorContext }> {
+    if (!sandbox.languages.includes(request.language)) {
+      throw new KernelboxError(
+        "unsupported",
+        "This sandbox's image does not have that language.",
+        `Use one of: ${sandbox.languages.join(", ")}.`,
+      );
+    }
+    const inSandbox = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId).length;
+    if (inSandbox >= LIMITS.contextsPerSandbox) {
+      throw new KernelboxError(
+        "limit_exceeded",
+        `The sandbox has ${inSandbox} contexts, as many as it may.`,
+        "Delete one that is not needed with delete_context.",
+      );
+    }
+    const record: ContextRecord = {
+      contextId: newId("ctx"),
+      sandboxId: sandbox.sandboxId,
+      principal: sandbox.principal,
+      language: request.language,
+      isDefault,
+      incarnationOffset: 0,
+      lastIncarnation: 1,
+    };
+    this.#contexts.set(record.contextId, record);
+    const params = {
+      context_id: record.contextId,
+      language: request.language,
+      cwd: request.cwd,
+      env: request.env ?? {},
+      name: request.name ?? null,
+      start_timeout_s: LIMITS.contextStartMs / 1_000,
+    };
+    try {
+      const deadlineMs = LIMITS.contextStartMs + LIMITS.requestMs;
+      return { record, context: await sandbox.request("context.create", params, contextSchema, { signal, deadlineMs }) };
+    } catch (error) {
+      this.#contexts.delete(record.contextId);
+      throw contextError(error);
+    }
+  }
+
+  async #get(record: ContextRecord, signal?: AbortSignal): Promise<Context> {
+    const context = await this.sandboxOf(record)
+      .request("context.get", { context_id: record.contextId }, contextSchema, { signal })
+      .catch((error) => {
+        throw contextError(error);
+      });
+    return this.#describe(record, context);
+  }
+
+  #describe(record: ContextRecord, context: SupervisorContext): Context {
+    const incarnation = context.incarnation + record.incarnationOffset;
+    record.lastIncarnation = Math.max(record.lastIncarnation, incarnation);
+    return {
+      contextId: record.contextId,
+      sandboxId: record.sandboxId,
+      language: record.language,
+      cwd: context.cwd,
+      name: context.name ?? null,
+      incarnation,
+      state: context.state,
+      queued: context.queued,
+      createdAt: context.created_at,
+      lastActivityAt: context.last_activity_at ?? null,
+    };
+  }
+
+  #forget(record: ContextRecord): void {
+    this.#contexts.delete(record.contextId);
+    if (!record.isDefault) return;
+    this.#defaults.delete(`${record.sandboxId}:${record.language}`);
+    this.#lastDefaults.delete(`${record.principal}:${record.language}`);
+  }
+}
+
+export function checkEnv(env: Record<string, string> | undefined): void {
+  if (env === undefined) return;
+  const entries = Object.entries(env);
+  const bytes = entries.reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
+  if (entries.length > LIMITS.envVariables || bytes > LIMITS.envBytes) {
+    throw new KernelboxError(
+      "invalid_argument",
+      `env has ${entries.length} variables of ${bytes} bytes; at most ${LIMITS.envVariables} of ${LIMITS.envBytes} bytes are taken.`,
+      "Write larger values to a file.",
+    );
+  }
+  if (entries.some(([name, value]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes("\0"))) {
+    throw new KernelboxError(
+      "invalid_argument",
+      "A name in env is not a variable name, or a value contains NUL.",
+      "Use letters, digits and underscores, not beginning with a digit.",
+    );
+  }
+}
+
+/** The supervisor's refusals about contexts, in words of ours. */
+export function contextError(thrown: unknown): KernelboxError {
+  const error = KernelboxError.from(thrown);
+  const words = CONTEXT_ERRORS[error.code];
+  if (words === undefined || error.details?.sandbox_message === undefined) return error;
+  return new KernelboxError(error.code, words[0], words[1], { cause: error, details: error.details });
+}
+
+const CONTEXT_ERRORS: Partial<Record<KernelboxError["code"], [message: string, hint: string]>> = {
+  kernel_died: [
+    "The context's kernel ended while it was starting; its last words are in the details.",
+    "Look for start-up files in the workspace (.ipython, .local) that could break it, remove them with write_file or another context, then restart_context.",
+  ],
+  deadline_exceeded: ["The context's kernel did not start in time.", "Try again; another context may be using all processors."],
+  invalid_argument: ["The context cannot be made like that.", "Check that cwd is a folder beneath /home/user or /tmp, and the names in env."],
+  permission_denied: ["The context cannot be made there.", "Check that cwd is a folder beneath /home/user or /tmp."],
+  not_found: ["The sandbox does not know this context any more.", "Make a new one with create_context."],
+  limit_exceeded: [
+    "The sandbox has no room for another kernel.",
+    "Delete contexts that are not needed, or stop processes that the code started.",
+  ],
+};

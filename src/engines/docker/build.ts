@@ -1,0 +1,99 @@
+import type Docker from "dockerode";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { BuildProgress, ImageFlavour } from "../engine.ts";
+import { type ContextFile, contextArchive } from "./build-context.ts";
+import { type BuildLine, buildLines } from "./build-line.ts";
+import { answered, cancelledError, engineError } from "./errors.ts";
+import { IMAGE_PROTOCOL } from "./image-version.ts";
+
+/** Settings of the host that decide where packages come from. */
+const PASSED_ON = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+const OUTPUT_CHARACTERS_MAX = 4_000;
+/** What comes before and after the steps has a share of the percents. */
+const STEPS_FROM = 5;
+const STEPS_TO = 97;
+
+export interface BuildPlan {
+  ref: string;
+  flavour: ImageFlavour;
+  base: string;
+  files: ContextFile[];
+  version: string;
+}
+
+export interface BuildCallbacks {
+  onProgress: (progress: BuildProgress) => void;
+  /** The image that a stage ended with: what the engine's cache consists of. */
+  onStage: (imageId: string) => void;
+  signal: AbortSignal;
+}
+
+export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: BuildCallbacks): Promise<void> {
+  const deadline = AbortSignal.timeout(LIMITS.imageBuildMs);
+  // Ending the request makes the engine give the build up.
+  const stop = AbortSignal.any([deadline, callbacks.signal]);
+  const follower = new BuildFollower(callbacks);
+  try {
+    const options = { t: plan.ref, target: plan.flavour, buildargs: buildArguments(plan), rm: true, forcerm: true, abortSignal: stop };
+    const archive = contextArchive(plan.files) as unknown as NodeJS.ReadableStream;
+    const stream = await answered("starting a build", () => docker.buildImage(archive, options), { deadlineMs: LIMITS.createMs });
+    for await (const line of buildLines(stream, stop)) follower.take(line);
+    follower.end();
+  } catch (error) {
+    if (callbacks.signal.aborted) throw cancelledError(callbacks.signal.reason);
+    if (deadline.aborted) throw follower.failure(`it took more than ${LIMITS.imageBuildMs / 60_000} minutes`);
+    throw engineError(error, "building the sandbox image");
+  }
+}
+
+function buildArguments({ base, version }: BuildPlan): Record<string, string> {
+  const passedOn = PASSED_ON.flatMap((name) => {
+    // Proxies are often set in small letters only; the other names have no such form.
+    const value = process.env[name] ?? (name.endsWith("_PROXY") ? process.env[name.toLowerCase()] : undefined);
+    return value === undefined || value === "" ? [] : [[name, value]];
+  });
+  return { BASE: base, PROTOCOL: String(IMAGE_PROTOCOL), VERSION: version, ...Object.fromEntries(passedOn) };
+}
+
+/** Turns the builder's lines into progress, stages and, where a step fails, an error. */
+class BuildFollower {
+  readonly #callbacks: BuildCallbacks;
+  #step = "before the first step";
+  #imageId: string | undefined;
+  #output = "";
+
+  constructor(callbacks: BuildCallbacks) {
+    this.#callbacks = callbacks;
+  }
+
+  take({ stream = "", error }: BuildLine): void {
+    this.#output = (this.#output + stream + (error ?? "")).slice(-OUTPUT_CHARACTERS_MAX);
+    if (error !== undefined) {
+      this.end();
+      throw this.failure("a step failed");
+    }
+    this.#imageId = /^ ---> ([0-9a-f]{12,64})\s*$/.exec(stream)?.[1] ?? this.#imageId;
+    const step = /^Step (\d+)\/(\d+) : ([A-Z]+)/.exec(stream);
+    if (step === null) return;
+    if (step[3] === "FROM") this.end();
+    this.#step = `step ${step[1]} of ${step[2]}, ${step[3]}`;
+    const percent = STEPS_FROM + ((STEPS_TO - STEPS_FROM) * (Number(step[1]) - 1)) / Number(step[2]);
+    this.#callbacks.onProgress({ percent, step: this.#step });
+  }
+
+  /** A stage has ended. */
+  end(): void {
+    if (this.#imageId !== undefined) this.#callbacks.onStage(this.#imageId);
+    this.#imageId = undefined;
+  }
+
+  failure(why: string): KernelboxError {
+    return new KernelboxError(
+      "engine_unavailable",
+      `The sandbox image could not be built: ${why} (${this.#step}).`,
+      "What the build said is in the details and in the log. Build it again: kernelbox setup",
+      { details: { output: this.#output } },
+    );
+  }
+}

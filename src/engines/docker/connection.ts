@@ -1,0 +1,122 @@
+import http from "node:http";
+import https from "node:https";
+import Docker from "dockerode";
+import { KernelboxError } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { EngineInfo } from "../engine.ts";
+import { candidateEndpoints, type Endpoint, hostSurroundings, type Surroundings } from "./endpoint.ts";
+import { answered, engineError } from "./errors.ts";
+import { startHint } from "./start-hint.ts";
+
+const PROBE_MS = 5_000;
+
+/** An engine that answered, and what of it decides how a container is made. */
+export interface Connection {
+  docker: Docker;
+  endpoint: Endpoint;
+  traits: EngineTraits;
+}
+
+export interface EngineTraits {
+  cpus: number;
+  cgroupVersion: string;
+  runtimes: string[];
+}
+
+/** What `docker info` answers, as far as it is read here; older engines and look-alikes leave members out. */
+interface EngineAnswer {
+  ServerVersion?: string;
+  OperatingSystem?: string;
+  Architecture?: string;
+  NCPU?: number;
+  MemTotal?: number;
+  CgroupVersion?: string;
+  SecurityOptions?: string[];
+  Runtimes?: Record<string, unknown>;
+  MemoryLimit?: boolean;
+  PidsLimit?: boolean;
+}
+
+/** The first engine that answers. One that does not, or may not be used, is passed over; the failure that helps most is told when none is left. */
+export async function connect(named: string | undefined, log: Log, around: Surroundings = hostSurroundings()): Promise<Connection> {
+  let failure: KernelboxError | undefined;
+  for (const endpoint of candidateEndpoints(named, around)) {
+    try {
+      const docker = clientOf(endpoint);
+      const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: PROBE_MS });
+      log.debug({ endpoint: endpoint.label, version: answer.ServerVersion }, "Docker engine found");
+      warnAboutBounds(answer, log);
+      return { docker, endpoint, traits: traitsOf(answer) };
+    } catch (error) {
+      const seen = engineError(error, `asking at ${endpoint.label}`);
+      log.debug({ endpoint: endpoint.label, err: seen }, "no Docker engine here");
+      // A socket that is there but forbidden is nearer to a mend than one that is silent.
+      if (failure === undefined || isDenied(seen)) failure = seen;
+    }
+  }
+  throw (
+    failure ??
+    new KernelboxError("engine_unavailable", "No Docker engine was found at any of the usual places.", startHint(around.platform))
+  );
+}
+
+/** Every member is given: docker-modem fills what is missing from the environment, and would connect to another engine than the one meant. */
+function clientOf({ address }: Endpoint): Docker {
+  const isTls = "host" in address && address.protocol === "https";
+  const options = {
+    protocol: isTls ? "https" : "http",
+    socketPath: undefined,
+    host: undefined,
+    port: undefined,
+    ca: undefined,
+    cert: undefined,
+    key: undefined,
+    pathPrefix: "/",
+    headers: {},
+    timeout: undefined,
+    // No connection is kept for the next call: one that the engine has closed meanwhile would fail it.
+    agent: isTls ? new https.Agent({ keepAlive: false }) : new http.Agent({ keepAlive: false }),
+    ...address,
+  };
+  return new Docker(options as Docker.DockerOptions);
+}
+
+export async function describeEngine({ docker, endpoint }: Connection): Promise<EngineInfo> {
+  const [answer, version] = await Promise.all([
+    answered<EngineAnswer>("asking the engine who it is", () => docker.info()),
+    answered("asking the engine for its version", () => docker.version()),
+  ]);
+  const traits = traitsOf(answer);
+  const security = answer.SecurityOptions ?? [];
+  return {
+    name: "docker",
+    version: version.Version,
+    apiVersion: version.ApiVersion,
+    endpoint: endpoint.label,
+    operatingSystem: answer.OperatingSystem ?? "",
+    architecture: answer.Architecture ?? "",
+    cpus: traits.cpus,
+    memoryBytes: answer.MemTotal ?? 0,
+    cgroupVersion: traits.cgroupVersion,
+    seccomp: security.some((option) => option.includes("seccomp")),
+    rootless: security.some((option) => option.includes("rootless")),
+    runtimes: traits.runtimes,
+  };
+}
+
+function traitsOf(answer: EngineAnswer): EngineTraits {
+  return { cpus: answer.NCPU ?? 1, cgroupVersion: answer.CgroupVersion ?? "1", runtimes: Object.keys(answer.Runtimes ?? {}) };
+}
+
+/** An engine without these controllers takes the bounds and drops them, so that only this line tells. */
+function warnAboutBounds(answer: EngineAnswer, log: Log): void {
+  const unbounded = [answer.MemoryLimit === false ? "memory" : "", answer.PidsLimit === false ? "processes" : ""].filter(
+    (name) => name !== "",
+  );
+  if (unbounded.length > 0)
+    log.warn({ unbounded }, "this engine cannot bound what a sandbox uses; rootless engines need cgroup v2 with delegation");
+}
+
+function isDenied(error: KernelboxError): boolean {
+  return typeof error.cause === "object" && error.cause !== null && "code" in error.cause && error.cause.code === "EACCES";
+}

@@ -1,0 +1,99 @@
+import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Log } from "../../log.ts";
+import type { ContainerSpec, StartedContainer } from "../engine.ts";
+import { attachContainer } from "./attach.ts";
+import type { Connection } from "./connection.ts";
+import { containerOptions } from "./container-options.ts";
+import { destroyContainer } from "./destroy.ts";
+import { answered, cancelledError, engineError, statusOf } from "./errors.ts";
+
+export interface CreateOptions {
+  command: string[] | undefined;
+  signal: AbortSignal | undefined;
+  log: Log;
+}
+
+/**
+ * Creates, attaches, starts: in this order, so that no byte is lost. A call that was cancelled waits for the engine's answer to the step at hand, since
+ * only then the container can be removed for certain.
+ */
+export async function createContainer(connection: Connection, spec: ContainerSpec, options: CreateOptions): Promise<StartedContainer> {
+  const { docker, traits } = connection;
+  const { signal, log } = options;
+  // The name is chosen here, so that a container whose answer never came can still be found and removed.
+  const name = `${spec.name}-${randomBytes(6).toString("hex")}`;
+  const settings = containerOptions(spec, name, traits, options.command);
+  checkRuntime(spec, traits.runtimes);
+  let stream: Duplex | undefined;
+  try {
+    throwIfCancelled(signal);
+    const container = await answered("creating a container", () => docker.createContainer(settings), {
+      onLate: () => void remove(connection, name, log),
+    }).catch((error) => {
+      throw createError(error);
+    });
+    throwIfCancelled(signal);
+    stream = await attachContainer(container);
+    throwIfCancelled(signal);
+    await answered("starting a container", () => container.start(), { deadlineMs: LIMITS.createMs }).catch((error) => {
+      throw startError(error);
+    });
+    throwIfCancelled(signal);
+    return { containerId: container.id, stream };
+  } catch (error) {
+    stream?.destroy();
+    await remove(connection, name, log);
+    throw engineError(error, "starting a container");
+  }
+}
+
+async function remove({ docker }: Connection, name: string, log: Log): Promise<void> {
+  await destroyContainer(docker, name).catch((error) =>
+    log.error({ err: error, name }, "a container that did not start could not be removed"),
+  );
+}
+
+function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelledError(signal.reason);
+}
+
+function checkRuntime(spec: ContainerSpec, runtimes: string[]): void {
+  // An engine that does not tell its runtimes is asked to try.
+  if (spec.runtime === undefined || runtimes.length === 0 || runtimes.includes(spec.runtime)) return;
+  // containerd's shims are named by their full type and are not among those that an engine lists.
+  if (spec.runtime.startsWith("io.containerd.")) return;
+  throw new KernelboxError(
+    "unsupported",
+    "The Docker engine does not have the runtime that --runtime names.",
+    "Install it and add it to the engine's daemon.json, or leave --runtime out.",
+    { details: { runtime: spec.runtime, runtimes } },
+  );
+}
+
+function createError(thrown: unknown): KernelboxError {
+  const error = engineError(thrown, "creating a container");
+  if (statusOf(error) !== 404) return error;
+  return inOtherWords(
+    error,
+    "The Docker engine does not have the image that the sandbox is made from.",
+    "Build it: kernelbox setup. Or pull the one that --image names.",
+  );
+}
+
+/** An engine answers 400 or 404 where the image lacks the program, which says nothing of the caller's input. */
+function startError(thrown: unknown): KernelboxError {
+  const error = engineError(thrown, "starting a container");
+  if (![400, 404, 500].includes(statusOf(error))) return error;
+  return inOtherWords(
+    error,
+    "The Docker engine could not start the container.",
+    "Its reason is in the details. An image of your own must be built from Kernelbox's Dockerfile; run `kernelbox doctor`.",
+  );
+}
+
+function inOtherWords(error: KernelboxError, message: string, hint: string): KernelboxError {
+  return new KernelboxError("engine_unavailable", message, hint, { cause: error.cause, details: { ...error.details } });
+}

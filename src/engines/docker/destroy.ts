@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type Docker from "dockerode";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { answered, statusOf } from "./errors.ts";
+
+const POLL_MS = { first: 25, max: 1_000 };
+
+/** Kills and removes, by id or name, and returns when the engine does not know it any more. Fine when it is gone, or about to be. */
+export async function destroyContainer(docker: Docker, idOrName: string): Promise<void> {
+  const container = docker.getContainer(idOrName);
+  const deadline = Date.now() + LIMITS.destroyMs;
+  let pollMs = POLL_MS.first;
+  let last: unknown;
+  while (Date.now() < deadline) {
+    try {
+      const options = { force: true, v: true };
+      await answered("removing a container", (abortSignal) => container.remove({ ...options, abortSignal }), {
+        deadlineMs: deadline - Date.now(),
+      });
+      return;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 404) return;
+      // 409: its own end, or somebody else, removes it right now. 500: a mount or a process was still busy. Both pass.
+      if (status !== 409 && status !== 500) throw error;
+      last = error;
+    }
+    await sleep(pollMs);
+    pollMs = Math.min(pollMs * 2, POLL_MS.max);
+  }
+  throw new KernelboxError(
+    "engine_unavailable",
+    `The Docker engine did not remove a container within ${LIMITS.destroyMs} ms.`,
+    `Remove it by hand: docker rm -f ${/^[\w.-]{1,128}$/.test(idOrName) ? idOrName.slice(0, 64) : "ID"}`,
+    { cause: last },
+  );
+}

@@ -1,0 +1,23 @@
+import type Docker from "dockerode";
+import type { ContainerSummary } from "../engine.ts";
+import { answered } from "./errors.ts";
+
+/** Every container of ours bears it, whichever server made it. */
+export const OWNER_LABEL = "kernelbox.owner";
+
+export async function listContainers(docker: Docker): Promise<ContainerSummary[]> {
+  const options = { all: true, filters: { label: [OWNER_LABEL] } };
+  const containers = await answered("listing containers", (abortSignal) => docker.listContainers({ ...options, abortSignal }));
+  return containers.map((container) => ({
+    containerId: container.Id,
+    state: stateOf(container.State),
+    labels: container.Labels,
+    createdAt: new Date(container.Created * 1_000),
+  }));
+}
+
+function stateOf(state: string): ContainerSummary["state"] {
+  if (state === "created") return "created";
+  // A paused one holds its memory and can go on; a container that is being removed, or could not be (dead), has ended.
+  return ["running", "paused", "restarting"].includes(state) ? "running" : "exited";
+}

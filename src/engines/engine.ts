@@ -1,0 +1,111 @@
+import type { Duplex } from "node:stream";
+
+/**
+ * Where containers run. An engine makes containers, hands out their one byte stream, tells what became of them and removes them. It knows
+ * nothing of kernels, executions or events; test/contract/engine.contract.ts is what any engine must pass.
+ */
+export interface Engine {
+  readonly name: string;
+  readonly capabilities: EngineCapabilities;
+  readonly images: Images;
+
+  /** Asks the engine who it is. `engine_unavailable` with the exact mend where it does not answer. */
+  info(): Promise<EngineInfo>;
+
+  /** Makes, attaches (before the start, so that no byte is lost) and starts one container. On failure nothing is left of it. */
+  create(spec: ContainerSpec, signal?: AbortSignal): Promise<StartedContainer>;
+
+  /** A new stream to a running container. `not_found` where there is none. */
+  attach(containerId: string): Promise<Duplex>;
+
+  /** All containers that bear our owner label, also ended ones. */
+  list(): Promise<ContainerSummary[]>;
+
+  /** Kills and removes, with its volumes. Fine when it is gone already. Never needs the supervisor's help. */
+  destroy(containerId: string): Promise<void>;
+
+  /** Calls back when a container of ours ends or runs out of memory. Reconnects by itself, without a gap, until the signal aborts. */
+  watch(onEvent: (event: ContainerEvent) => void, signal: AbortSignal): void;
+}
+
+export interface EngineCapabilities {
+  /** A workspace with a hard size bound. */
+  boundedWorkspace: boolean;
+  /** A second attach sees a running container's stream. */
+  reattach: boolean;
+  /** Tells an out-of-memory kill of the container apart from other ends. */
+  outOfMemoryEvents: boolean;
+}
+
+export interface EngineInfo {
+  name: string;
+  version: string;
+  apiVersion: string;
+  /** Where it was found, for people: a socket path or a host. */
+  endpoint: string;
+  operatingSystem: string;
+  architecture: string;
+  cpus: number;
+  memoryBytes: number;
+  cgroupVersion: string;
+  seccomp: boolean;
+  rootless: boolean;
+  runtimes: string[];
+}
+
+export interface ContainerSpec {
+  /** Goes into the name, beside a random part; `[a-z0-9-]{1,40}`. */
+  name: string;
+  image: string;
+  labels: Record<string, string>;
+  memoryBytes: number;
+  workspaceBytes: number;
+  cpus: number;
+  pids: number;
+  /** `runsc`, `kata` or another runtime that the engine knows; the engine's default otherwise. */
+  runtime?: string | undefined;
+}
+
+export interface StartedContainer {
+  containerId: string;
+  stream: Duplex;
+}
+
+export interface ContainerSummary {
+  containerId: string;
+  state: "created" | "running" | "exited";
+  labels: Record<string, string>;
+  createdAt: Date;
+}
+
+export type ContainerEvent = { type: "ended"; containerId: string; exitCode: number } | { type: "out_of_memory"; containerId: string };
+
+export type ImageFlavour = "core" | "full";
+
+export interface ImageInfo {
+  /** What `create` takes. */
+  ref: string;
+  flavour: string;
+  /** Version of the channel protocol that its supervisor speaks. */
+  protocol: number;
+  /** Content version of what it was built from. */
+  version: string;
+  languages: string[];
+  sizeBytes: number;
+}
+
+export interface BuildProgress {
+  /** 0 to 100. */
+  percent: number;
+  /** Our own words for the step that runs. */
+  step: string;
+}
+
+export interface Images {
+  /** The name that this version of Kernelbox gives an image of a flavour: repository and content version. */
+  refOf(flavour: ImageFlavour): Promise<string>;
+  /** Undefined where the engine has no such image. */
+  find(ref: string): Promise<ImageInfo | undefined>;
+  /** Builds a flavour from the files that ship with Kernelbox. Deadline: LIMITS.imageBuildMs. */
+  build(flavour: ImageFlavour, onProgress: (progress: BuildProgress) => void, signal?: AbortSignal): Promise<ImageInfo>;
+}

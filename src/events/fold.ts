@@ -1,0 +1,274 @@
+import { LIMITS } from "../limits.ts";
+import { BoundedText, clip } from "./bounded-text.ts";
+import type { ExecutionEvent, Loss, LossReason, MimeBundle, MimeValue } from "./event.ts";
+import { pictureSize } from "./picture-size.ts";
+import type { ChangedFile, ExecutionResult, Output, State } from "./result.ts";
+import { plainText, TerminalText } from "./terminal-text.ts";
+
+/** What a host can show, richest first. Text for a reader of text is taken from the other end. */
+const PREFERRED_TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "application/pdf", "text/html", "text/markdown"];
+const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
+/** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
+export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
+
+const OUTPUT_TEXT_CHARACTERS = 2_000;
+
+interface StreamFold {
+  terminal: TerminalText;
+  bounded: BoundedText;
+  bytes: number;
+}
+
+/** One display whose bytes somebody has to keep. */
+export interface FoldedOutput {
+  n: number;
+  mime: MimeBundle;
+}
+
+/** Folds the events of one execution into its result, in bounded memory. Pictures are handed out, not kept. */
+export class ExecutionFold {
+  #status: ExecutionResult["status"] = "queued";
+  readonly #stdout = newStream();
+  readonly #stderr = newStream();
+  #result: string | null = null;
+  #resultJson: unknown = null;
+  #error: ExecutionResult["error"] = null;
+  #outputs: Output[] = [];
+  #displayIds = new Map<string, number>();
+  #nextOutput = 1;
+  #clearAtNext = false;
+  #outputsLeftOut = 0;
+  #filesLeftOut = 0;
+  readonly #files = new Map<string, ChangedFile>();
+  #state: State;
+  #executionCount: number | null = null;
+  #startedAt: string | null = null;
+  #stopsAt: string | null = null;
+  #durationMs: number | null = null;
+  readonly #notices: string[] = [];
+  readonly #incarnationOffset: number;
+
+  /** The offset is added to the supervisor's incarnations. */
+  constructor(incarnationOffset = 0) {
+    this.#incarnationOffset = incarnationOffset;
+    this.#state = { incarnation: 1 + incarnationOffset, variables: "kept", reason: null, message: null };
+  }
+
+  get isEnded(): boolean {
+    return this.#durationMs !== null;
+  }
+
+  /** Takes one event. Gives the output whose data is to be stored, where it brings one. */
+  add(event: ExecutionEvent): FoldedOutput | undefined {
+    switch (event.type) {
+      case "stream":
+        this.#clear();
+        this.#addText(event.data.name, event.data.text);
+        return undefined;
+      case "display_data":
+        return this.#addOutput(event.data.mime, event.data.display_id);
+      case "update_display_data":
+        return this.#updateOutput(event.data.mime, event.data.display_id);
+      case "execute_result":
+        return this.#addResult(event.data.mime);
+      case "clear_output":
+        if (event.data.wait) this.#clearAtNext = true;
+        else this.#clear(true);
+        return undefined;
+      case "error":
+        if (event.data.after_stop) return undefined;
+        this.#error = {
+          name: clip(plainText(event.data.name), 200),
+          value: clip(plainText(event.data.value), LIMITS.replyErrorCharacters),
+          traceback: boundedPlain(event.data.traceback.join("\n"), LIMITS.replyErrorCharacters),
+        };
+        return undefined;
+      case "file":
+        this.#addFile({ path: event.data.path, change: event.data.change, sizeBytes: event.data.size_bytes });
+        return undefined;
+      case "gap":
+        this.#notices.push(`${event.data.events} events (${event.data.bytes} bytes) are missing here: they came faster than they were read.`);
+        return undefined;
+      case "status":
+        this.#addStatus(event.data);
+        return undefined;
+    }
+  }
+
+  /** Ends the execution from outside: its sandbox is gone, say. */
+  end(status: "died" | "cancelled", reason: LossReason, message: string): void {
+    this.#status = status;
+    this.#state = { ...this.#state, variables: "lost", reason, message };
+    this.#durationMs = this.#startedAt === null ? 0 : Math.max(0, Date.now() - Date.parse(this.#startedAt));
+    if (status === "cancelled") this.#error = null;
+  }
+
+  note(notice: string): void {
+    this.#notices.push(notice);
+  }
+
+  /** A loss that happened before this execution and that nobody was told of yet. */
+  tellLoss(loss: Pick<Loss, "reason">, incarnation: number): void {
+    this.#state = { incarnation, variables: "lost", reason: loss.reason, message: earlierLossMessage(loss.reason) };
+  }
+
+  result(): ExecutionResult {
+    const notices = [...this.#notices];
+    if (this.#outputsLeftOut > 0) notices.push(`${this.#outputsLeftOut} more outputs are not listed; only the first ${LIMITS.replyOutputs} are.`);
+    if (this.#filesLeftOut > 0) notices.push(`${this.#filesLeftOut} more changed files are not listed; use list_directory.`);
+    return {
+      status: this.#status,
+      executionCount: this.#executionCount,
+      stdout: streamText(this.#stdout),
+      stderr: streamText(this.#stderr),
+      result: this.#result,
+      resultJson: this.#resultJson,
+      error: this.#error,
+      outputs: [...this.#outputs],
+      files: [...this.#files.values()],
+      state: this.#state,
+      startedAt: this.#startedAt,
+      durationMs: this.#durationMs ?? (this.#startedAt === null ? 0 : Math.max(0, Date.now() - Date.parse(this.#startedAt))),
+      stopsAt: this.isEnded ? null : this.#stopsAt,
+      notices,
+    };
+  }
+
+  #addText(name: "stdout" | "stderr", text: string): void {
+    const stream = name === "stdout" ? this.#stdout : this.#stderr;
+    stream.bytes += Buffer.byteLength(text);
+    stream.bounded.push(stream.terminal.push(text));
+  }
+
+  #addResult(mime: MimeBundle): FoldedOutput | undefined {
+    const plain = textOf(mime.get("text/plain"));
+    this.#result = plain === null ? null : boundedPlain(plain, LIMITS.replyTextCharacters);
+    const value = mime.get(VALUE_TYPE) ?? mime.get("application/json");
+    if (value !== undefined && "json" in value && jsonBytes(value.json) <= LIMITS.replyResultJsonBytes) this.#resultJson = value.json;
+    else if (value !== undefined && "text" in value) this.#resultJson = value.text;
+    mime.delete(VALUE_TYPE);
+    const isPlainOnly = [...mime.keys()].every((type) => type === "text/plain");
+    return isPlainOnly ? undefined : this.#addOutput(mime, null);
+  }
+
+  #addOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
+    this.#clear();
+    const n = this.#nextOutput++;
+    if (displayId != null) this.#displayIds.set(displayId, n);
+    if (this.#outputs.length >= LIMITS.replyOutputs) this.#outputsLeftOut++;
+    else this.#outputs.push(describe(n, mime));
+    return { n, mime };
+  }
+
+  #updateOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
+    const n = displayId == null ? undefined : this.#displayIds.get(displayId);
+    if (n === undefined) return this.#addOutput(mime, displayId);
+    this.#outputs = this.#outputs.map((output) => (output.n === n ? describe(n, mime) : output));
+    return { n, mime };
+  }
+
+  #clear(now = false): void {
+    if (!now && !this.#clearAtNext) return;
+    this.#clearAtNext = false;
+    this.#outputs = [];
+    for (const stream of [this.#stdout, this.#stderr]) Object.assign(stream, newStream());
+  }
+
+  #addFile(file: ChangedFile): void {
+    const known = this.#files.get(file.path);
+    if (known === undefined && this.#files.size >= LIMITS.replyFiles) this.#filesLeftOut++;
+    else this.#files.set(file.path, known?.change === "created" ? { ...file, change: "created" } : file);
+  }
+
+  #addStatus(status: Extract<ExecutionEvent, { type: "status" }>["data"]): void {
+    const incarnation = status.incarnation + this.#incarnationOffset;
+    if (status.state === "running") {
+      this.#status = "running";
+      this.#startedAt ??= new Date().toISOString();
+      this.#stopsAt = status.stops_at ?? null;
+      if (status.loss != null) this.tellLoss(status.loss, incarnation);
+      else this.#state = { ...this.#state, incarnation };
+      return;
+    }
+    this.#status = status.state;
+    this.#executionCount = status.execution_count ?? null;
+    this.#durationMs = Math.round(status.duration_ms);
+    this.#startedAt = status.started_at;
+    this.#notices.push(...status.notices.map(plainText));
+    if (status.state === "timeout" || status.state === "cancelled") this.#error = null;
+    if (status.variables === "lost") {
+      const reason = status.reason ?? "killed";
+      this.#state = { incarnation, variables: "lost", reason, message: lossMessage(reason, status.exit_code ?? null) };
+    } else this.#state = { ...this.#state, incarnation };
+  }
+}
+
+const LOSS_CAUSES = {
+  timeout_kill: "the code did not stop when it was interrupted, so its kernel was killed",
+  out_of_memory: "the kernel used more memory than the sandbox has and was killed",
+  exited: "the kernel's process ended",
+  killed: "the kernel was killed",
+  restarted: "the context was restarted",
+  sandbox_expired: "the sandbox had reached its end of life",
+  sandbox_lost: "the sandbox ended unexpectedly; its files are gone too",
+} as const satisfies Record<LossReason, string>;
+
+export function lossMessage(reason: LossReason, exitCode: number | null = null): string {
+  const code = reason === "exited" && exitCode !== null ? ` with exit code ${exitCode}` : "";
+  return `All variables are lost: ${LOSS_CAUSES[reason]}${code}. The context works on with a new kernel.`;
+}
+
+function earlierLossMessage(reason: LossReason): string {
+  return `Variables from before this call are lost: ${LOSS_CAUSES[reason]}. This code ran on a new kernel.`;
+}
+
+function newStream(): StreamFold {
+  return { terminal: new TerminalText(), bounded: new BoundedText(LIMITS.replyTextCharacters), bytes: 0 };
+}
+
+function streamText(stream: StreamFold): ExecutionResult["stdout"] {
+  return { ...stream.bounded.render(stream.terminal.pending), totalBytes: stream.bytes };
+}
+
+function boundedPlain(text: string, charactersMax: number): string {
+  const bounded = new BoundedText(charactersMax);
+  bounded.push(plainText(text));
+  return bounded.render().text;
+}
+
+function textOf(value: MimeValue | undefined): string | null {
+  return value !== undefined && "text" in value ? value.text : null;
+}
+
+function jsonBytes(json: unknown): number {
+  return Buffer.byteLength(JSON.stringify(json) ?? "");
+}
+
+export function mimeValueBytes(value: MimeValue): number {
+  if ("bytes" in value) return value.bytes.length;
+  if ("omittedBytes" in value) return value.omittedBytes;
+  return "text" in value ? Buffer.byteLength(value.text) : jsonBytes(value.json);
+}
+
+/** The richest type of a bundle, by what hosts are likely to show. */
+export function preferredType(mime: MimeBundle): string {
+  const types = [...mime.keys()];
+  const rich = types.find((type) => type !== "text/plain" && !type.startsWith("text/latex"));
+  return PREFERRED_TYPES.find((type) => mime.has(type)) ?? rich ?? types[0] ?? "text/plain";
+}
+
+function describe(n: number, mime: MimeBundle): Output {
+  const type = preferredType(mime);
+  const value = mime.get(type);
+  const size = value !== undefined && "bytes" in value ? pictureSize(value.bytes) : undefined;
+  const text = TEXT_TYPES.map((candidate) => textOf(mime.get(candidate))).find((found) => found !== null) ?? null;
+  return {
+    n,
+    type,
+    mimeTypes: [...mime.keys()],
+    text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS),
+    widthPx: size?.widthPx ?? null,
+    heightPx: size?.heightPx ?? null,
+    sizeBytes: value === undefined ? 0 : mimeValueBytes(value),
+  };
+}

@@ -1,0 +1,162 @@
+import { KernelboxError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { absolutePath, HOME } from "../sandboxes/paths.ts";
+import type { Sandbox } from "../sandboxes/sandbox.ts";
+import type { Sandboxes } from "../sandboxes/sandboxes.ts";
+import { entrySchema, listSchema, readSchema, type SupervisorEntry, writtenSchema } from "../sandboxes/supervisor-schemas.ts";
+import { fileError } from "./errors.ts";
+
+export interface FileEntry {
+  name: string;
+  path: string;
+  type: "file" | "directory" | "symlink" | "other";
+  sizeBytes: number;
+  mode: string;
+  owner: string;
+  group: string;
+  modifiedAt: string;
+}
+
+export interface WriteFile {
+  sandboxId?: string | undefined;
+  path: string;
+  content: Buffer;
+  mode?: string | undefined;
+  createParents: boolean;
+  append: boolean;
+  overwrite: boolean;
+}
+
+export interface ListDirectory {
+  sandboxId?: string | undefined;
+  path?: string | undefined;
+  depth: number;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+export interface Listing {
+  path: string;
+  sandboxId: string;
+  entries: FileEntry[];
+  nextCursor: string | null;
+}
+
+export interface Caller {
+  principal: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** Files in sandboxes, by path. Bytes go through the channel; what a path may reach is decided inside, by descriptor. */
+export class Files {
+  readonly #sandboxes: Sandboxes;
+
+  constructor(sandboxes: Sandboxes) {
+    this.#sandboxes = sandboxes;
+  }
+
+  async stat(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<FileEntry & { sandboxId: string }> {
+    const path = absolutePath(target.path);
+    const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
+    try {
+      const entry = await sandbox.request("file.stat", { path }, entrySchema, { signal: caller.signal });
+      return { ...entryFromSupervisor(entry), sandboxId: sandbox.sandboxId };
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  /**
+   * Streams bytes of a regular file to `onData`, from `offset`, at most `limit`. Returning false from `onData` ends the transfer early, without
+   * an error.
+   */
+  async read(
+    target: { sandboxId: string; path: string; offset: number; limit?: number | undefined },
+    caller: Caller,
+    onData: (chunk: Buffer) => boolean,
+  ): Promise<void> {
+    const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
+    const enough = new AbortController();
+    const signal = caller.signal === undefined ? enough.signal : AbortSignal.any([caller.signal, enough.signal]);
+    const params = { path: absolutePath(target.path), offset: target.offset, ...(target.limit === undefined ? {} : { limit: target.limit }) };
+    const take = (chunk: Buffer) => {
+      if (!onData(chunk)) enough.abort();
+    };
+    try {
+      await sandbox.request("file.read", params, readSchema, { signal, onData: take });
+    } catch (error) {
+      if (!enough.signal.aborted || caller.signal?.aborted) throw fileError(error);
+    }
+  }
+
+  async write(request: WriteFile, caller: Caller): Promise<{ path: string; sandboxId: string; sizeBytes: number; created: boolean }> {
+    const path = absolutePath(request.path);
+    const sandbox = await this.#sandbox(request.sandboxId, caller, "make");
+    const params = {
+      path,
+      create_parents: request.createParents,
+      append: request.append,
+      overwrite: request.overwrite,
+      ...(request.mode === undefined ? {} : { mode: request.mode }),
+    };
+    try {
+      const written = await sandbox.request("file.write", params, writtenSchema, { signal: caller.signal, body: [request.content] });
+      return { path, sandboxId: sandbox.sandboxId, sizeBytes: written.size_bytes, created: written.created };
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  async list(request: ListDirectory, caller: Caller): Promise<Listing> {
+    return await this.#list(await this.#sandbox(request.sandboxId, caller, "use"), request, caller);
+  }
+
+  /** The same of the caller's own sandbox, without making one. */
+  async listExisting(request: ListDirectory, caller: Caller): Promise<Listing | undefined> {
+    const sandbox = await this.#sandboxes.existingDefault(caller.principal);
+    return sandbox === undefined ? undefined : await this.#list(sandbox, request, caller);
+  }
+
+  async #list(sandbox: Sandbox, request: ListDirectory, caller: Caller): Promise<Listing> {
+    const path = absolutePath(request.path ?? HOME);
+    const after = request.cursor === undefined ? undefined : decodeCursor(request.cursor);
+    const params = { path, depth: request.depth, limit: request.limit, ...(after === undefined ? {} : { after }) };
+    try {
+      const listed = await sandbox.request("file.list", params, listSchema, { signal: caller.signal });
+      return {
+        path,
+        sandboxId: sandbox.sandboxId,
+        entries: listed.entries.map(entryFromSupervisor),
+        nextCursor: listed.next == null ? null : Buffer.from(listed.next).toString("base64url"),
+      };
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  async #sandbox(sandboxId: string | undefined, caller: Caller, purpose: "make" | "use"): Promise<Sandbox> {
+    if (sandboxId !== undefined) return this.#sandboxes.get(sandboxId, caller.principal);
+    return await this.#sandboxes.default(caller.principal, purpose, caller.signal);
+  }
+}
+
+function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
+  return {
+    name: entry.name,
+    path: entry.path,
+    type: entry.type,
+    sizeBytes: entry.size_bytes,
+    mode: entry.mode,
+    owner: entry.owner,
+    group: entry.group,
+    modifiedAt: new Date(entry.mtime_ms).toISOString(),
+  };
+}
+
+function decodeCursor(cursor: string): string {
+  const path = Buffer.from(cursor, "base64url").toString("utf8");
+  if (!path.startsWith("/") || Buffer.byteLength(path) > LIMITS.pathBytes * 2) {
+    throw new KernelboxError("invalid_argument", "The cursor is not one of ours.", "Use next_cursor of the reply before, or leave it out.");
+  }
+  return path;
+}

@@ -1,0 +1,106 @@
+import mime from "mime";
+import { KernelboxError } from "../errors.ts";
+import type { ExecutionRecords } from "../store/execution-records.ts";
+import type { SpooledText } from "../store/spooled-text.ts";
+import type { Caller, Files } from "./files.ts";
+import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
+
+/** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
+export interface Source {
+  uri: string;
+  /** Absolute path in the sandbox; the URI for what is not a file there. */
+  path: string;
+  sizeBytes: number;
+  mimeType: string;
+  modifiedAt: string | null;
+  mode: string | null;
+  /** Gives the bytes in pieces until there are no more or `onData` returns false. */
+  stream(offset: number, limit: number | undefined, onData: (chunk: Buffer) => boolean): Promise<void>;
+}
+
+const PIECE_BYTES = 256 * 1024;
+
+/** Finds the source that a path or a `kernelbox://` URI names. */
+export class Sources {
+  readonly #files: Files;
+  readonly #records: ExecutionRecords;
+
+  constructor(files: Files, records: ExecutionRecords) {
+    this.#files = files;
+    this.#records = records;
+  }
+
+  async open(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<Source> {
+    if (!isResourceUri(target.path)) return await this.#file(target.sandboxId, target.path, caller);
+    const address = parseUri(target.path);
+    if (address === undefined) throw unknownResource();
+    if (address.kind === "file") return await this.#file(address.sandboxId, address.path, caller);
+    return await this.#stored(target.path, address, caller.principal);
+  }
+
+  async #file(sandboxId: string | undefined, path: string, caller: Caller): Promise<Source> {
+    const entry = await this.#files.stat({ sandboxId, path }, caller);
+    if (entry.type !== "file") throw notAFile(entry.type);
+    return {
+      uri: fileUri(entry.sandboxId, entry.path),
+      path: entry.path,
+      sizeBytes: entry.sizeBytes,
+      mimeType: mime.getType(entry.path) ?? "application/octet-stream",
+      modifiedAt: entry.modifiedAt,
+      mode: entry.mode,
+      stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
+    };
+  }
+
+  async #stored(uri: string, address: Exclude<ResourceAddress, { kind: "file" }>, principal: string): Promise<Source> {
+    const record = this.#records.find(address.executionId, principal);
+    if (record === undefined) throw unknownResource();
+    const base = { uri, path: uri, modifiedAt: null, mode: null };
+    if (address.kind === "stream") {
+      const text = record[address.stream];
+      return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };
+    }
+    if (address.kind === "execution") {
+      const bytes = Buffer.from(JSON.stringify(record.snapshot?.() ?? null));
+      return { ...base, sizeBytes: bytes.length, mimeType: "application/json", stream: streamBytes(bytes) };
+    }
+    const output = await record.readOutput(address.n);
+    if (output === undefined) throw unknownResource();
+    return { ...base, sizeBytes: output.bytes.length, mimeType: output.type, stream: streamBytes(output.bytes) };
+  }
+}
+
+export function unknownResource(): KernelboxError {
+  return new KernelboxError(
+    "not_found",
+    "There is no resource of this name.",
+    "Use a uri from a reply; what an execution left is kept as long as its sandbox.",
+  );
+}
+
+function notAFile(type: string): KernelboxError {
+  const what = { directory: "a directory", symlink: "a symbolic link", other: "a special file" }[type] ?? "not a file";
+  return new KernelboxError(
+    "invalid_argument",
+    `The path is ${what}, not a regular file.`,
+    type === "directory" ? "Use list_directory." : "Use the path of a regular file; links are not followed.",
+  );
+}
+
+function streamText(text: SpooledText): Source["stream"] {
+  return async (offset, limit, onData) => {
+    const end = limit === undefined ? text.bytes : Math.min(text.bytes, offset + limit);
+    for (let at = offset; at < end; ) {
+      const piece = await text.read(at, Math.min(PIECE_BYTES, end - at));
+      if (piece.length === 0 || !onData(piece)) return;
+      at += piece.length;
+    }
+  };
+}
+
+function streamBytes(bytes: Buffer): Source["stream"] {
+  return async (offset, limit, onData) => {
+    const piece = bytes.subarray(offset, limit === undefined ? undefined : offset + limit);
+    if (piece.length > 0) onData(piece);
+  };
+}

@@ -1,0 +1,49 @@
+/** The names of resources. Everything that a reply links to reads through `resources/read` and through `read_file`. */
+
+export type ResourceAddress =
+  | { kind: "file"; sandboxId: string; path: string }
+  | { kind: "execution"; executionId: string }
+  | { kind: "stream"; executionId: string; stream: "stdout" | "stderr" }
+  | { kind: "output"; executionId: string; n: number };
+
+const SCHEME = "kernelbox://";
+const FILE = /^kernelbox:\/\/sandboxes\/([A-Za-z0-9_-]{1,40})\/files(\/.*)?$/;
+const EXECUTION = /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6}))?$/;
+
+export function isResourceUri(text: string): boolean {
+  return text.startsWith(SCHEME);
+}
+
+export function fileUri(sandboxId: string, path: string): string {
+  return `${SCHEME}sandboxes/${sandboxId}/files${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+export function executionUri(executionId: string): string {
+  return `${SCHEME}executions/${executionId}`;
+}
+
+export function streamUri(executionId: string, stream: "stdout" | "stderr"): string {
+  return `${executionUri(executionId)}/${stream}`;
+}
+
+export function outputUri(executionId: string, n: number): string {
+  return `${executionUri(executionId)}/outputs/${n}`;
+}
+
+/** Undefined where it is not a name of ours. */
+export function parseUri(uri: string): ResourceAddress | undefined {
+  const file = FILE.exec(uri);
+  if (file !== null) {
+    try {
+      return { kind: "file", sandboxId: file[1] as string, path: decodeURIComponent(file[2] ?? "/home/user") };
+    } catch {
+      return undefined;
+    }
+  }
+  const execution = EXECUTION.exec(uri);
+  if (execution === null) return undefined;
+  const executionId = execution[1] as string;
+  if (execution[2] !== undefined) return { kind: "stream", executionId, stream: execution[2] as "stdout" | "stderr" };
+  if (execution[3] !== undefined) return { kind: "output", executionId, n: Number(execution[3]) };
+  return { kind: "execution", executionId };
+}

@@ -1,0 +1,192 @@
+import type { ContainerEvent, Engine, EngineInfo } from "../engines/engine.ts";
+import { KernelboxError } from "../errors.ts";
+import { newId } from "../ids.ts";
+import { LIMITS } from "../limits.ts";
+import type { Log } from "../log.ts";
+import type { ExecutionRecords } from "../store/execution-records.ts";
+import type { Owner } from "../store/owner.ts";
+import type { ImageSupply } from "./image-supply.ts";
+import { abortable } from "./abortable.ts";
+import { LABELS } from "./labels.ts";
+import { Sandbox, type SandboxEnd } from "./sandbox.ts";
+import { sweep } from "./sweep.ts";
+
+export interface SandboxSettings {
+  leaseSeconds: number;
+  memoryBytes: number;
+  workspaceBytes: number;
+  cpus: number;
+  pids: number;
+  runtime?: string | undefined;
+}
+
+export interface SandboxesOptions {
+  engine: Engine;
+  images: ImageSupply;
+  owner: Owner;
+  records: ExecutionRecords;
+  settings: SandboxSettings;
+  log: Log;
+}
+
+/**
+ * All sandboxes of this server: made lazily, looked up by handle and principal, removed at the end. Whose a sandbox is stands here, never in
+ * anything that a sandbox says.
+ */
+export class Sandboxes {
+  readonly #options: SandboxesOptions;
+  readonly #sandboxes = new Map<string, Sandbox>();
+  readonly #defaults = new Map<string, Promise<Sandbox>>();
+  /** Ends of default sandboxes that their principal was not told of yet. */
+  readonly #untold = new Map<string, Sandbox>();
+  readonly #closing = new AbortController();
+  readonly #removals = new Set<Promise<void>>();
+  #watching = false;
+
+  constructor(options: SandboxesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The principal's own sandbox, made now where there is none. `use` is for calls that need what is in it: when it was lost since the
+   * last call they are told so, once, instead of finding an empty one.
+   */
+  async default(principal: string, purpose: "make" | "use", signal?: AbortSignal): Promise<Sandbox> {
+    const lost = this.#untold.get(principal);
+    this.#untold.delete(principal);
+    if (lost !== undefined && purpose === "use") throw lost.lostError();
+    let pending = this.#defaults.get(principal);
+    if (pending === undefined) {
+      pending = this.#create(principal);
+      this.#defaults.set(principal, pending);
+      pending.catch(() => this.#defaults.delete(principal));
+    }
+    return await abortable(pending, signal);
+  }
+
+  /** The principal's own sandbox, if it is there already. */
+  async existingDefault(principal: string): Promise<Sandbox | undefined> {
+    return await this.#defaults.get(principal)?.catch(() => undefined);
+  }
+
+  /** `not_found` for unknown and foreign handles alike; `sandbox_lost` or `sandbox_expired` for one's own that has ended. */
+  get(sandboxId: string, principal: string): Sandbox {
+    const sandbox = this.#sandboxes.get(sandboxId);
+    if (sandbox?.principal !== principal) {
+      throw new KernelboxError("not_found", "There is no sandbox with this id.", "Leave out sandbox_id to use your own sandbox.");
+    }
+    if (sandbox.end !== undefined) throw sandbox.lostError();
+    return sandbox;
+  }
+
+  /** A sandbox that has not ended, for whoever has checked already whose it is. */
+  find(sandboxId: string): Sandbox | undefined {
+    const sandbox = this.#sandboxes.get(sandboxId);
+    return sandbox?.end === undefined ? sandbox : undefined;
+  }
+
+  /** Why a sandbox ended; undefined while it lives. One that is not known any more has expired. */
+  endReason(sandboxId: string): SandboxEnd["reason"] | undefined {
+    const sandbox = this.#sandboxes.get(sandboxId);
+    return sandbox === undefined ? "sandbox_expired" : sandbox.end?.reason;
+  }
+
+  engineInfo(): Promise<EngineInfo> {
+    return this.#options.engine.info();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#defaults.values());
+    for (const sandbox of this.#sandboxes.values()) sandbox.markEnded("sandbox_expired", "the server stopped");
+    await Promise.allSettled(this.#removals);
+  }
+
+  async #create(principal: string): Promise<Sandbox> {
+    const { engine, images, owner, settings, log } = this.#options;
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(LIMITS.createMs)]);
+    const startedAt = performance.now();
+    this.#watch();
+    const image = await images.get();
+    const sandboxId = newId("sbx");
+    const spec = {
+      name: `kernelbox-${owner.id.slice(0, 8)}`,
+      image: image.ref,
+      labels: {
+        [LABELS.owner]: owner.id,
+        [LABELS.host]: owner.host,
+        [LABELS.image]: image.ref,
+        [LABELS.created]: new Date().toISOString(),
+      },
+      memoryBytes: settings.memoryBytes,
+      workspaceBytes: settings.workspaceBytes,
+      cpus: settings.cpus,
+      pids: settings.pids,
+      runtime: settings.runtime,
+    };
+    const { containerId, stream } = await engine.create(spec, signal).catch((thrown) => {
+      images.forget();
+      throw createError(thrown, this.#closing.signal);
+    });
+    const sandbox = new Sandbox(
+      { sandboxId, principal, containerId, languages: image.languages },
+      { engine, log, leaseSeconds: settings.leaseSeconds, onEnd: (ended) => this.#ended(ended) },
+    );
+    this.#sandboxes.set(sandboxId, sandbox);
+    try {
+      await sandbox.attach(stream);
+      signal.throwIfAborted();
+    } catch (thrown) {
+      sandbox.markEnded("sandbox_lost", "its supervisor did not start");
+      throw createError(thrown, this.#closing.signal);
+    }
+    log.info({ sandbox_id: sandboxId, container_id: containerId.slice(0, 12), ms: Math.round(performance.now() - startedAt) }, "sandbox started");
+    return sandbox;
+  }
+
+  #ended(sandbox: Sandbox): void {
+    const { engine, log, records } = this.#options;
+    log.info({ sandbox_id: sandbox.sandboxId, reason: sandbox.end?.reason, message: sandbox.end?.message }, "sandbox ended");
+    const pending = this.#defaults.get(sandbox.principal);
+    void pending?.then(
+      (current) => {
+        if (current !== sandbox) return;
+        this.#defaults.delete(sandbox.principal);
+        this.#untold.set(sandbox.principal, sandbox);
+      },
+      () => {},
+    );
+    const removal = engine
+      .destroy(sandbox.containerId)
+      .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
+      .then(() => records.removeSandbox(sandbox.sandboxId))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  /** From the first container on, the engine tells of ends that the channel cannot explain; what dead servers left is swept once. */
+  #watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    const { engine, owner, log } = this.#options;
+    engine.watch((event) => this.#containerEvent(event), this.#closing.signal);
+    void sweep(engine, owner, log).catch((error) => log.warn({ err: error }, "the sweep for left containers failed"));
+  }
+
+  #containerEvent(event: ContainerEvent): void {
+    const sandbox = [...this.#sandboxes.values()].find((candidate) => candidate.containerId === event.containerId);
+    if (sandbox === undefined || event.type === "out_of_memory") return;
+    sandbox.markEnded("sandbox_lost", `its container ended with exit code ${event.exitCode}`);
+  }
+}
+
+function createError(thrown: unknown, closing: AbortSignal): KernelboxError {
+  const error = KernelboxError.from(thrown);
+  if (error.code !== "cancelled" || closing.aborted) return error;
+  return new KernelboxError(
+    "deadline_exceeded",
+    `The sandbox did not start within ${LIMITS.createMs} ms.`,
+    "Try again; if it happens again, run `kernelbox doctor`.",
+    { cause: thrown },
+  );
+}

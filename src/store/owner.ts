@@ -1,0 +1,90 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { connect, createServer, type Server } from "node:net";
+import { hostname, tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+
+const SOCKET_NAME = "alive";
+const OWNER_ID = /^[0-9a-f]{16}$/;
+const CONNECT_MS = 2_000;
+/** A folder that changed less than this ago may belong to a server that is about to listen. */
+const STARTING_MS = 2_000;
+
+/**
+ * One running server: its id, its private folder, and the sign that it lives: a socket that it listens on and that the system closes whichever
+ * way the process ends. So another server can tell what a killed one left behind, without guessing from process numbers or times.
+ */
+export class Owner {
+  readonly id: string;
+  readonly host: string;
+  readonly dir: string;
+  readonly #alive: Server;
+
+  private constructor(id: string, dir: string, alive: Server) {
+    this.id = id;
+    this.host = hostname();
+    this.dir = dir;
+    this.#alive = alive;
+  }
+
+  static async start(root: string = defaultRoot()): Promise<Owner> {
+    const id = randomBytes(8).toString("hex");
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    await chmod(root, 0o700);
+    const dir = join(root, id);
+    await mkdir(dir, { mode: 0o700 });
+    const alive = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      alive.once("error", reject);
+      alive.listen(join(dir, SOCKET_NAME), resolve);
+    });
+    alive.unref();
+    return new Owner(id, dir, alive);
+  }
+
+  /** Whether the server with this id lives on this host. `unknown` for one that kept its folder elsewhere, another user's, say. */
+  async liveness(ownerId: string): Promise<"alive" | "dead" | "unknown"> {
+    if (!OWNER_ID.test(ownerId)) return "unknown";
+    const dir = join(this.dir, "..", ownerId);
+    const made = await stat(dir).catch(() => undefined);
+    if (made === undefined) return "unknown";
+    if (await answers(join(dir, SOCKET_NAME))) return "alive";
+    return Date.now() - made.ctimeMs < STARTING_MS ? "unknown" : "dead";
+  }
+
+  /** Removes the folders of servers that are gone. */
+  async sweep(): Promise<number> {
+    const root = join(this.dir, "..");
+    let removed = 0;
+    for (const id of await readdir(root)) {
+      if (id === this.id || (await this.liveness(id)) !== "dead") continue;
+      await rm(join(root, id), { recursive: true, force: true });
+      removed++;
+    }
+    return removed;
+  }
+
+  async close(): Promise<void> {
+    await new Promise((resolve) => this.#alive.close(resolve));
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Short, since the path of a socket is bounded at 104 bytes on some systems. */
+function defaultRoot(): string {
+  return join(tmpdir(), `kernelbox-${userInfo().username.replace(/[^A-Za-z0-9_-]/g, "_")}`);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (alive: boolean) => {
+      socket.destroy();
+      resolve(alive);
+    };
+    socket.setTimeout(CONNECT_MS, () => settle(true));
+    socket.once("connect", () => settle(true));
+    // Not there, nobody listens, or not ours to ask: only the last might be alive.
+    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "EACCES" || error.code === "EPERM"));
+  });
+}

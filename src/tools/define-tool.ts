@@ -1,0 +1,114 @@
+import { distance } from "fastest-levenshtein";
+import * as z from "zod";
+import type { Contexts } from "../contexts/contexts.ts";
+import type { Executions } from "../contexts/executions.ts";
+import { KernelboxError } from "../errors.ts";
+import type { Files } from "../files/files.ts";
+import type { Sources } from "../files/sources.ts";
+
+/** What tools may call. */
+export interface Services {
+  contexts: Contexts;
+  executions: Executions;
+  files: Files;
+  sources: Sources;
+}
+
+/** Who calls, and how to reach them while they wait. */
+export interface ToolCall {
+  services: Services;
+  principal: string;
+  signal: AbortSignal;
+  /** Tells the caller what happens meanwhile; undefined where they did not ask to be told. */
+  onProgress?: ((message: string) => void) | undefined;
+}
+
+/** A piece of the reply for people and models that read content; `mcp/content.ts` turns it into MCP's form. */
+export type Block =
+  | { type: "text"; text: string }
+  | { type: "image"; data: Buffer; mimeType: string }
+  | { type: "link"; uri: string; name: string; mimeType?: string | undefined; sizeBytes?: number | undefined };
+
+export interface ToolReply<O> {
+  structured: O;
+  blocks: Block[];
+}
+
+export interface Tool {
+  name: string;
+  title: string;
+  description: string;
+  annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean };
+  input: z.ZodObject;
+  output: z.ZodObject;
+  /** Checks the arguments, runs, and gives a reply that fits the output schema. Throws KernelboxError only. */
+  run(args: unknown, call: ToolCall): Promise<ToolReply<Record<string, unknown>>>;
+}
+
+/** What a tool does to the world: MCP's hints derive from it. */
+type Effect = "read" | "write" | "write_idempotent" | "destroy";
+
+const HINTS = {
+  read: { readOnlyHint: true, destructiveHint: false, idempotentHint: true },
+  write: { readOnlyHint: false, destructiveHint: false, idempotentHint: false },
+  write_idempotent: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
+  destroy: { readOnlyHint: false, destructiveHint: true, idempotentHint: false },
+} as const satisfies Record<Effect, object>;
+
+export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(definition: {
+  name: string;
+  title: string;
+  description: string;
+  effect: Effect;
+  input: I;
+  output: O;
+  run: (input: z.output<z.ZodObject<I>>, call: ToolCall) => Promise<ToolReply<z.input<z.ZodObject<O>>>>;
+}): Tool {
+  const input = z.strictObject(definition.input);
+  return {
+    name: definition.name,
+    title: definition.title,
+    description: definition.description,
+    annotations: { ...HINTS[definition.effect], openWorldHint: false },
+    input,
+    output: z.strictObject(definition.output),
+    run: async (args, call) => {
+      const parsed = input.safeParse(args ?? {});
+      if (!parsed.success) throw argumentError(parsed.error, Object.keys(definition.input));
+      try {
+        return await definition.run(parsed.data as z.output<z.ZodObject<I>>, call);
+      } catch (thrown) {
+        throw KernelboxError.from(thrown);
+      }
+    },
+  };
+}
+
+/** Says each thing that is wrong with the arguments, and for an unknown one the name that was probably meant. */
+function argumentError(error: z.ZodError, known: string[]): KernelboxError {
+  const unknown = error.issues.flatMap((issue) => (issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : []));
+  if (unknown.length > 0) {
+    const meant = nearest(unknown[0] as string, known);
+    return new KernelboxError(
+      "invalid_argument",
+      `Unknown argument: ${unknown.map(printable).join(", ")}.`,
+      meant === undefined ? `Known arguments: ${known.join(", ")}.` : `Did you mean ${meant}? Known arguments: ${known.join(", ")}.`,
+      { details: { unknown_arguments: unknown.slice(0, 20).map(printable) } },
+    );
+  }
+  const issues = error.issues.slice(0, 5).map((issue) => `${printable(issue.path.join(".")) || "arguments"}: ${issue.message}`);
+  return new KernelboxError("invalid_argument", `The arguments are not right. ${issues.join("; ")}.`, "Correct them and call again.");
+}
+
+/** The known name that is spelt most alike; none where they are all far off. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: distance(name.toLowerCase().replace(/[-_\s]/g, ""), candidate.replaceAll("_", "")) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best !== undefined && best.distance <= Math.max(2, name.length / 2) ? best.candidate : undefined;
+}
+
+function printable(name: string): string {
+  return JSON.stringify(name.slice(0, 60)).slice(1, -1);
+}

@@ -1,0 +1,28 @@
+import * as z from "zod";
+import { LIMITS } from "../limits.ts";
+
+/** Arguments and results that several tools have in common: one name, one meaning, one description. */
+
+export const sandboxId = z.string().max(40).optional().describe("Leave out to use your own sandbox.");
+export const contextId = z.string().max(40).describe("From create_context, list_contexts or an execute_code reply.");
+export const path = z
+  .string()
+  .min(1)
+  .max(LIMITS.pathBytes)
+  .describe("Absolute, or relative to /home/user (/mnt/data is the same folder).");
+export const env = z.record(z.string(), z.string()).describe("Environment variables.");
+export const languages = ["python"] as const;
+export const language = z.enum(languages);
+
+export const contextOutput = {
+  context_id: z.string(),
+  sandbox_id: z.string(),
+  language: z.string(),
+  cwd: z.string(),
+  name: z.string().nullable(),
+  incarnation: z.number().describe("+1 whenever the kernel was replaced, so variables are gone."),
+  state: z.enum(["idle", "busy", "starting", "dead"]),
+  queued: z.number(),
+  created_at: z.string(),
+  last_activity_at: z.string().nullable(),
+};

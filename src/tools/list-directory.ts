@@ -1,0 +1,56 @@
+import * as z from "zod";
+import type { FileEntry } from "../files/files.ts";
+import { LIMITS } from "../limits.ts";
+import { defineTool } from "./define-tool.ts";
+import { path, sandboxId } from "./fields.ts";
+
+export const listDirectory = defineTool({
+  name: "list_directory",
+  title: "List directory",
+  description: "In the sandbox, not on the user's machine: what a folder holds, with sizes and times, ordered by path. Links are listed, not followed.",
+  effect: "read",
+  input: {
+    path: path.optional().describe("Default /home/user."),
+    depth: z.int().min(1).max(LIMITS.listDepth).default(1).describe("Levels of folders."),
+    limit: z.int().min(1).max(LIMITS.listEntries.max).default(LIMITS.listEntries.default),
+    cursor: z.string().max(LIMITS.pathBytes * 3).optional().describe("next_cursor of the reply before."),
+    sandbox_id: sandboxId,
+  },
+  output: {
+    path: z.string(),
+    entries: z.array(
+      z.strictObject({
+        name: z.string(),
+        path: z.string(),
+        type: z.enum(["file", "directory", "symlink", "other"]),
+        size_bytes: z.number(),
+        mode: z.string(),
+        owner: z.string(),
+        group: z.string(),
+        modified_at: z.string(),
+      }),
+    ),
+    next_cursor: z.string().nullable(),
+  },
+  run: async (input, { services, principal, signal }) => {
+    const request = { sandboxId: input.sandbox_id, path: input.path, depth: input.depth, limit: input.limit, cursor: input.cursor };
+    const listed = await services.files.list(request, { principal, signal });
+    const more = listed.nextCursor === null ? [] : [`More with cursor ${listed.nextCursor}`];
+    const lines = listed.entries.length === 0 ? ["(empty)"] : listed.entries.map(line);
+    return {
+      structured: {
+        path: listed.path,
+        entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({ ...entry, size_bytes: sizeBytes, modified_at: modifiedAt })),
+        next_cursor: listed.nextCursor,
+      },
+      blocks: [{ type: "text", text: [`${JSON.stringify(listed.path)}:`, ...lines, ...more].join("\n") }],
+    };
+  },
+});
+
+const TYPE_MARKS = { file: "-", directory: "d", symlink: "l", other: "?" } as const;
+
+/** Names are quoted: one with a line break in it must not look like two. */
+function line(entry: FileEntry): string {
+  return `${TYPE_MARKS[entry.type]} ${entry.sizeBytes} ${entry.modifiedAt} ${JSON.stringify(entry.path)}`;
+}

@@ -1,0 +1,122 @@
+import * as z from "zod";
+import { KernelboxError } from "../errors.ts";
+import { characterBoundary, decodeText, readBytes, readLines } from "../files/read-window.ts";
+import type { Source } from "../files/sources.ts";
+import { pictureType } from "../files/picture-type.ts";
+import { LIMITS } from "../limits.ts";
+import { defineTool, type ToolReply } from "./define-tool.ts";
+import { sandboxId } from "./fields.ts";
+
+const DEFAULT_LINES = 2_000;
+
+const output = {
+  path: z.string(),
+  size_bytes: z.number(),
+  encoding: z.enum(["utf-8", "base64"]).nullable().describe("Null for a picture, which comes as an image block."),
+  content: z.string(),
+  mime_type: z.string(),
+  modified_at: z.string().nullable(),
+  mode: z.string().nullable(),
+  lines: z.number().nullable().describe("Of the whole text; null where it was not read to its end."),
+  next_offset: z.number().nullable().describe("Line to go on at; null at the end."),
+  next_offset_bytes: z.number().nullable(),
+};
+type Output = z.infer<z.ZodObject<typeof output>>;
+
+export const readFile = defineTool({
+  name: "read_file",
+  title: "Read file",
+  description:
+    "In the sandbox, not on the user's machine: read a file, or anything that a reply names with a kernelbox:// URI. Text comes by lines, pictures come as pictures, " +
+    'other binary files need encoding "base64". Long ones come in parts: the reply says where to go on.',
+  effect: "read",
+  input: {
+    path: z.string().min(1).max(LIMITS.pathBytes).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
+    encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
+    offset: z.int().min(1).optional().describe("First line; 1 is the first."),
+    limit: z.int().min(1).optional().describe(`Lines; default ${DEFAULT_LINES}.`),
+    offset_bytes: z.int().min(0).optional(),
+    limit_bytes: z.int().min(1).optional(),
+    sandbox_id: sandboxId,
+  },
+  output,
+  run: async (input, { services, principal, signal }) => {
+    const byLines = input.offset !== undefined || input.limit !== undefined;
+    const byBytes = input.offset_bytes !== undefined || input.limit_bytes !== undefined;
+    if (byLines && (byBytes || input.encoding === "base64")) {
+      throw new KernelboxError("invalid_argument", "Lines and bytes cannot be mixed.", "Give offset and limit, or offset_bytes and limit_bytes.");
+    }
+    const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
+    if (byBytes || input.encoding === "base64") {
+      return await bytesReply(source, input.encoding ?? "utf-8", input.offset_bytes ?? 0, input.limit_bytes);
+    }
+    const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
+    if (picture !== undefined) return await pictureReply(source, picture);
+    const window = await readLines(source, input.offset ?? 1, input.limit ?? DEFAULT_LINES);
+    return reply(source, {
+      encoding: "utf-8",
+      content: window.content,
+      lines: window.lines,
+      next_offset: window.nextOffset,
+      next_offset_bytes: window.nextOffsetBytes,
+    });
+  },
+});
+
+async function bytesReply(source: Source, encoding: "utf-8" | "base64", offset: number, wanted: number | undefined): Promise<ToolReply<Output>> {
+  if (offset > source.sizeBytes) {
+    throw new KernelboxError("invalid_argument", `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`, "Use a smaller one.");
+  }
+  const max = encoding === "base64" ? LIMITS.readFileBase64Bytes : LIMITS.readFileBytes;
+  let bytes = await readBytes(source, offset, Math.min(wanted ?? max, max));
+  if (encoding === "utf-8" && offset + bytes.length < source.sizeBytes) bytes = bytes.subarray(0, characterBoundary(bytes));
+  const next = offset + bytes.length;
+  return reply(source, {
+    encoding,
+    content: encoding === "base64" ? bytes.toString("base64") : decodeText(bytes),
+    lines: null,
+    next_offset: null,
+    next_offset_bytes: next < source.sizeBytes ? next : null,
+  });
+}
+
+async function pictureReply(source: Source, mimeType: string): Promise<ToolReply<Output>> {
+  if (source.sizeBytes > LIMITS.readFileImageBytes) {
+    throw new KernelboxError(
+      "too_large",
+      `The picture has ${source.sizeBytes} bytes; a reply holds at most ${LIMITS.readFileImageBytes}.`,
+      'Save a smaller copy in code (Pillow: image.thumbnail((1568, 1568))) and read that, or read this one in parts with encoding "base64".',
+    );
+  }
+  const data = await readBytes(source, 0, source.sizeBytes);
+  const fields = { encoding: null, content: "", lines: null, next_offset: null, next_offset_bytes: null };
+  const { structured } = reply({ ...source, mimeType }, fields);
+  return {
+    structured,
+    blocks: [
+      { type: "text", text: `${JSON.stringify(source.path)}: ${mimeType}, ${source.sizeBytes} bytes.` },
+      { type: "image", data, mimeType },
+    ],
+  };
+}
+
+function reply(
+  source: Source,
+  part: Pick<Output, "encoding" | "content" | "lines" | "next_offset" | "next_offset_bytes">,
+): ToolReply<Output> {
+  const structured = {
+    path: source.path,
+    size_bytes: source.sizeBytes,
+    mime_type: source.mimeType,
+    modified_at: source.modifiedAt,
+    mode: source.mode,
+    ...part,
+  };
+  return { structured, blocks: [{ type: "text", text: `${part.content}${goOn(structured)}` }] };
+}
+
+function goOn(read: Output): string {
+  if (read.next_offset !== null) return `\n[… more: read_file with offset ${read.next_offset} …]`;
+  if (read.next_offset_bytes !== null) return `\n[… more: read_file with offset_bytes ${read.next_offset_bytes} of ${read.size_bytes} …]`;
+  return "";
+}

@@ -1,0 +1,27 @@
+import { defineConfig } from "vitest/config";
+
+/** A container start, an image look-up and a kernel start fit into this with a machine that is busy. */
+const SLOW_MS = 120_000;
+
+const project = (name: string, include: string[], slow: boolean) => ({
+  test: {
+    name,
+    include,
+    ...(slow ? { testTimeout: SLOW_MS, hookTimeout: SLOW_MS } : {}),
+    // Containers share two cores: more at once would only make each slower.
+    ...(slow ? { fileParallelism: false } : {}),
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false),
+      project("contract", ["test/contract/**/*.test.ts"], true),
+      project("sandbox", ["test/sandbox/**/*.test.ts"], true),
+      project("e2e", ["test/e2e/**/*.test.ts"], true),
+      project("faults", ["test/faults/**/*.test.ts"], true),
+      project("security", ["test/security/**/*.test.ts"], true),
+    ],
+  },
+});
