@@ -17,6 +17,7 @@ RUN if command -v update-ca-certificates; then update-ca-certificates; fi \
  && chmod -R a+rX /usr/local/share/ca-certificates \
  && update-ca-certificates \
  && find /usr/share/doc -type f ! -name copyright -delete \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* /usr/share/man/* /usr/share/locale/* /usr/share/doc-base
 # A name for uid 1000, or getpass.getuser() fails. /mnt/data is where other code interpreters keep files.
 RUN echo 'user:x:1000:1000:user:/home/user:/bin/bash' >> /etc/passwd \

@@ -1,5 +1,5 @@
-import { KernelboxError } from "./errors.ts";
 import * as z from "zod";
+import { KernelboxError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
 /**

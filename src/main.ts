@@ -14,7 +14,9 @@ import { VERSION } from "./version.ts";
 const CLOSE_MS = 25_000;
 
 const program = new Command("kernelbox")
-  .description("A code interpreter for AI agents: an MCP server that runs code in Jupyter kernels inside hardened containers.\nWithout a command it serves MCP on stdin and stdout.")
+  .description(
+    "A code interpreter for AI agents: an MCP server that runs code in Jupyter kernels inside hardened containers.\nWithout a command it serves MCP on stdin and stdout.",
+  )
   .version(VERSION)
   .showSuggestionAfterError();
 for (const { flag, description, variable } of FLAGS) program.option(flag, `${description} [${variable}]`);

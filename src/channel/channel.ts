@@ -218,7 +218,10 @@ export class Channel {
     switch (frame.kind) {
       case FRAME.hello: {
         // A hello that is not the answer to our attach is the answer to a newer server's: it owns the sandbox now.
-        if (this.#hello !== undefined) return this.#fail("Another server has taken this sandbox over.");
+        if (this.#hello !== undefined) {
+          this.#fail("Another server has taken this sandbox over.");
+          return;
+        }
         this.#hello = helloSchema.parse(JSON.parse(frame.payload.toString("utf8", NONCE_BYTES)));
         this.#onHello?.();
         return;
@@ -232,8 +235,8 @@ export class Channel {
         const whole = this.#messages.add(frame);
         if (whole === undefined) return;
         const event = decodeEventMessage(whole);
-        if (event === undefined) return this.#fail("The sandbox sent an event that breaks the channel's protocol.");
-        this.#options.onEvent(event);
+        if (event === undefined) this.#fail("The sandbox sent an event that breaks the channel's protocol.");
+        else this.#options.onEvent(event);
         return;
       }
       case FRAME.data:
@@ -250,7 +253,9 @@ export class Channel {
 
   #fail(message: string, cause?: unknown): void {
     this.#finish(
-      new KernelboxError("sandbox_lost", message, "Make a new sandbox, or call again without ids; variables and files are gone.", { cause }),
+      new KernelboxError("sandbox_lost", message, "Make a new sandbox, or call again without ids; variables and files are gone.", {
+        cause,
+      }),
     );
   }
 

@@ -43,7 +43,11 @@ export class OpenRequest {
     const deadlineMs = call.deadlineMs ?? LIMITS.requestMs;
     this.#timer = setTimeout(() => {
       this.#giveUp(
-        new KernelboxError("deadline_exceeded", `The sandbox did not answer within ${deadlineMs} ms.`, "Try again, or restart the context."),
+        new KernelboxError(
+          "deadline_exceeded",
+          `The sandbox did not answer within ${deadlineMs} ms.`,
+          "Try again, or restart the context.",
+        ),
       );
     }, deadlineMs);
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -66,7 +70,8 @@ export class OpenRequest {
     if (this.#settled) return;
     this.#mayReceive -= chunk.length;
     if (this.#mayReceive < 0 || this.#onData === undefined) {
-      return this.#giveUp(new KernelboxError("sandbox_lost", "The sandbox sent bytes that were not asked for.", "Make a new sandbox."));
+      this.#giveUp(new KernelboxError("sandbox_lost", "The sandbox sent bytes that were not asked for.", "Make a new sandbox."));
+      return;
     }
     const deliver = this.#onData;
     this.#delivering = this.#delivering.then(async () => {

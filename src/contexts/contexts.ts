@@ -55,8 +55,7 @@ export class Contexts {
   }
 
   async list(sandboxId: string | undefined, principal: string, signal?: AbortSignal): Promise<Context[]> {
-    const sandbox =
-      sandboxId === undefined ? await this.#sandboxes.existingDefault(principal) : this.#sandboxes.get(sandboxId, principal);
+    const sandbox = sandboxId === undefined ? await this.#sandboxes.existingDefault(principal) : this.#sandboxes.get(sandboxId, principal);
     if (sandbox === undefined) return [];
     const records = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId);
     return await Promise.all(records.map((record) => this.#get(record, signal)));
@@ -247,7 +246,10 @@ const CONTEXT_ERRORS: Partial<Record<KernelboxError["code"], [message: string, h
     "Look for start-up files in the workspace (.ipython, .local) that could break it, remove them with write_file or another context, then restart_context.",
   ],
   deadline_exceeded: ["The context's kernel did not start in time.", "Try again; another context may be using all processors."],
-  invalid_argument: ["The context cannot be made like that.", "Check that cwd is a folder beneath /home/user or /tmp, and the names in env."],
+  invalid_argument: [
+    "The context cannot be made like that.",
+    "Check that cwd is a folder beneath /home/user or /tmp, and the names in env.",
+  ],
   permission_denied: ["The context cannot be made there.", "Check that cwd is a folder beneath /home/user or /tmp."],
   not_found: ["The sandbox does not know this context any more.", "Make a new one with create_context."],
   limit_exceeded: [

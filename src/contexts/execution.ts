@@ -1,6 +1,6 @@
 import { KernelboxError } from "../errors.ts";
 import type { ExecutionEvent } from "../events/event.ts";
-import { ExecutionFold, lossMessage } from "../events/fold.ts";
+import { type ExecutionFold, lossMessage } from "../events/fold.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { LIMITS } from "../limits.ts";
 import type { EventSink, Sandbox, SandboxEnd } from "../sandboxes/sandbox.ts";

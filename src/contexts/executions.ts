@@ -7,7 +7,7 @@ import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { executionCancelledSchema, executionStartedSchema } from "../sandboxes/supervisor-schemas.ts";
 import type { ExecutionRecord, ExecutionRecords } from "../store/execution-records.ts";
 import type { ContextRecord } from "./context-record.ts";
-import { checkEnv, type Contexts, contextError } from "./contexts.ts";
+import { type Contexts, checkEnv, contextError } from "./contexts.ts";
 import { Execution, type ExecutionIds, unknownExecution } from "./execution.ts";
 
 export interface ExecuteRequest {

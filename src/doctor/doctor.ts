@@ -33,7 +33,10 @@ export async function doctor(config: Config, log: Log): Promise<number> {
     const hasEngine = await check("engine", async () => {
       const info = await app.engine.info();
       const rootless = info.rootless ? ", rootless" : "";
-      return { ok: true, what: `Docker ${info.version} (API ${info.apiVersion}) at ${info.endpoint}, cgroup v${info.cgroupVersion}${rootless}` };
+      return {
+        ok: true,
+        what: `Docker ${info.version} (API ${info.apiVersion}) at ${info.endpoint}, cgroup v${info.cgroupVersion}${rootless}`,
+      };
     });
     if (!hasEngine) return 1;
     await check("seccomp", async () => {
@@ -60,7 +63,8 @@ export async function doctor(config: Config, log: Log): Promise<number> {
       const startedAt = performance.now();
       const { result } = await app.services.executions.execute({ code: PROBE }, { principal: "doctor" });
       const ms = Math.round(performance.now() - startedAt);
-      if (result.status === "ok" && result.stdout.text === "ready\n" && result.result === "45") return { ok: true, what: `right after ${ms} ms` };
+      if (result.status === "ok" && result.stdout.text === "ready\n" && result.result === "45")
+        return { ok: true, what: `right after ${ms} ms` };
       return { ok: false, what: `ended as ${result.status}`, mend: "Run again with --log-level debug, and report what it says." };
     });
     return failed === 0 ? 0 : 1;

@@ -6,7 +6,16 @@ import type { ChangedFile, ExecutionResult, Output, State } from "./result.ts";
 import { plainText, TerminalText } from "./terminal-text.ts";
 
 /** What a host can show, richest first. Text for a reader of text is taken from the other end. */
-const PREFERRED_TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "application/pdf", "text/html", "text/markdown"];
+const PREFERRED_TYPES = [
+  "image/png",
+  "image/jpeg",
+  "image/gif",
+  "image/webp",
+  "image/svg+xml",
+  "application/pdf",
+  "text/html",
+  "text/markdown",
+];
 const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
 /** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
@@ -87,7 +96,9 @@ export class ExecutionFold {
         this.#addFile({ path: event.data.path, change: event.data.change, sizeBytes: event.data.size_bytes });
         return undefined;
       case "gap":
-        this.#notices.push(`${event.data.events} events (${event.data.bytes} bytes) are missing here: they came faster than they were read.`);
+        this.#notices.push(
+          `${event.data.events} events (${event.data.bytes} bytes) are missing here: they came faster than they were read.`,
+        );
         return undefined;
       case "status":
         this.#addStatus(event.data);
@@ -114,7 +125,8 @@ export class ExecutionFold {
 
   result(): ExecutionResult {
     const notices = [...this.#notices];
-    if (this.#outputsLeftOut > 0) notices.push(`${this.#outputsLeftOut} more outputs are not listed; only the first ${LIMITS.replyOutputs} are.`);
+    if (this.#outputsLeftOut > 0)
+      notices.push(`${this.#outputsLeftOut} more outputs are not listed; only the first ${LIMITS.replyOutputs} are.`);
     if (this.#filesLeftOut > 0) notices.push(`${this.#filesLeftOut} more changed files are not listed; use list_directory.`);
     return {
       status: this.#status,
@@ -143,9 +155,7 @@ export class ExecutionFold {
   #addResult(mime: MimeBundle): FoldedOutput | undefined {
     const plain = textOf(mime.get("text/plain"));
     this.#result = plain === null ? null : boundedPlain(plain, LIMITS.replyTextCharacters);
-    const value = mime.get(VALUE_TYPE) ?? mime.get("application/json");
-    if (value !== undefined && "json" in value && jsonBytes(value.json) <= LIMITS.replyResultJsonBytes) this.#resultJson = value.json;
-    else if (value !== undefined && "text" in value) this.#resultJson = value.text;
+    this.#resultJson = jsonOf(mime.get(VALUE_TYPE) ?? mime.get("application/json"));
     mime.delete(VALUE_TYPE);
     const isPlainOnly = [...mime.keys()].every((type) => type === "text/plain");
     return isPlainOnly ? undefined : this.#addOutput(mime, null);
@@ -153,6 +163,7 @@ export class ExecutionFold {
 
   #addOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
     this.#clear();
+    mime.delete(VALUE_TYPE);
     const n = this.#nextOutput++;
     if (displayId != null) this.#displayIds.set(displayId, n);
     if (this.#outputs.length >= LIMITS.replyOutputs) this.#outputsLeftOut++;
@@ -238,6 +249,18 @@ function boundedPlain(text: string, charactersMax: number): string {
 
 function textOf(value: MimeValue | undefined): string | null {
   return value !== undefined && "text" in value ? value.text : null;
+}
+
+/** A value that is JSON and small enough to be told; our kernel's own type carries it as text. */
+function jsonOf(value: MimeValue | undefined): unknown {
+  if (value === undefined || mimeValueBytes(value) > LIMITS.replyResultJsonBytes) return null;
+  if ("json" in value) return value.json;
+  if (!("text" in value)) return null;
+  try {
+    return JSON.parse(value.text);
+  } catch {
+    return null;
+  }
 }
 
 function jsonBytes(json: unknown): number {

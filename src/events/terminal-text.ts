@@ -7,11 +7,9 @@ const LINE_CHARACTERS_MAX = 65_536;
 const ESCAPE_CHARACTERS_MAX = 4_096;
 
 // CSI; OSC, DCS, SOS, PM and APC up to their terminator; any other two-character escape (ECMA-48, section 5.3 and 5.4).
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
-const ESCAPES = /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[ -/]*[0-Z\\-~]|\u009b[0-?]*[ -/]*[@-~]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+const ESCAPES =
+  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[ -/]*[0-Z\\-~]|\u009b[0-?]*[ -/]*[@-~]/g;
 const UNFINISHED_ESCAPE = /\u001b(?:\[[0-?]*[ -/]*|[\]PX^_][^\u0007\u001b]*\u001b?|[ -/]*)$|\u009b[0-?]*[ -/]*$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 export class TerminalText {

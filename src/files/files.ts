@@ -78,7 +78,11 @@ export class Files {
     const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
     const enough = new AbortController();
     const signal = caller.signal === undefined ? enough.signal : AbortSignal.any([caller.signal, enough.signal]);
-    const params = { path: absolutePath(target.path), offset: target.offset, ...(target.limit === undefined ? {} : { limit: target.limit }) };
+    const params = {
+      path: absolutePath(target.path),
+      offset: target.offset,
+      ...(target.limit === undefined ? {} : { limit: target.limit }),
+    };
     const take = (chunk: Buffer) => {
       if (!onData(chunk)) enough.abort();
     };

@@ -41,6 +41,7 @@ const RESOURCE_CODES = {
 
 /** A resource that cannot be read is a protocol error: there is no tool result to carry it. */
 export function resourceError(error: KernelboxError, uri: string): Error {
-  if (error.code === "not_found" || error.code === "sandbox_lost" || error.code === "sandbox_expired") return new ResourceNotFoundError(uri);
+  if (error.code === "not_found" || error.code === "sandbox_lost" || error.code === "sandbox_expired")
+    return new ResourceNotFoundError(uri);
   return new ProtocolError(RESOURCE_CODES[error.code], `${error.message} ${error.hint}`, { code: error.code, uri });
 }

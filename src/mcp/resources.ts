@@ -58,6 +58,7 @@ async function listFiles(services: Services, principal: string) {
     .map((entry) => ({
       uri: fileUri(listed?.sandboxId ?? "", entry.path),
       name: entry.name,
+      title: entry.path,
       size: entry.sizeBytes,
       annotations: { lastModified: entry.modifiedAt },
     }));

@@ -28,7 +28,11 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
       inputSchema: shown(tool.input, "input"),
       outputSchema: shown(tool.output, "output"),
     };
-    server.registerTool(tool.name, config, async (args: unknown, ctx: ServerContext) => await callTool(tool, args, ctx, services, principal, log));
+    server.registerTool(
+      tool.name,
+      config,
+      async (args: unknown, ctx: ServerContext) => await callTool(tool, args, ctx, services, principal, log),
+    );
   }
   registerResources(server, services, principal);
   return server;

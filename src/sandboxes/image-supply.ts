@@ -1,5 +1,5 @@
-import type { BuildProgress, Engine, ImageFlavour, ImageInfo } from "../engines/engine.ts";
 import { PROTOCOL_VERSION } from "../channel/frames.ts";
+import type { BuildProgress, Engine, ImageFlavour, ImageInfo } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 

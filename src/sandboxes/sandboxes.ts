@@ -5,8 +5,8 @@ import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { Owner } from "../store/owner.ts";
-import type { ImageSupply } from "./image-supply.ts";
 import { abortable } from "./abortable.ts";
+import type { ImageSupply } from "./image-supply.ts";
 import { LABELS } from "./labels.ts";
 import { Sandbox, type SandboxEnd } from "./sandbox.ts";
 import { sweep } from "./sweep.ts";
@@ -140,7 +140,10 @@ export class Sandboxes {
       sandbox.markEnded("sandbox_lost", "its supervisor did not start");
       throw createError(thrown, this.#closing.signal);
     }
-    log.info({ sandbox_id: sandboxId, container_id: containerId.slice(0, 12), ms: Math.round(performance.now() - startedAt) }, "sandbox started");
+    log.info(
+      { sandbox_id: sandboxId, container_id: containerId.slice(0, 12), ms: Math.round(performance.now() - startedAt) },
+      "sandbox started",
+    );
     return sandbox;
   }
 

@@ -37,7 +37,11 @@ export const entrySchema = z.object({
 });
 export type SupervisorEntry = z.infer<typeof entrySchema>;
 
-export const listSchema = z.object({ path: z.string().max(8_192), entries: z.array(entrySchema).max(10_000), next: z.string().max(8_192).nullish() });
+export const listSchema = z.object({
+  path: z.string().max(8_192),
+  entries: z.array(entrySchema).max(10_000),
+  next: z.string().max(8_192).nullish(),
+});
 export const readSchema = z.object({
   path: z.string().max(8_192),
   size_bytes: z.number().nonnegative(),

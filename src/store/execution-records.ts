@@ -127,10 +127,7 @@ export class ExecutionRecord {
   }
 
   #take(wanted: number, partly: boolean): number {
-    const room = Math.max(
-      0,
-      Math.min(LIMITS.spoolBytesPerExecution - this.#bytes, LIMITS.spoolBytesPerPrincipal - this.#budget.bytes),
-    );
+    const room = Math.max(0, Math.min(LIMITS.spoolBytesPerExecution - this.#bytes, LIMITS.spoolBytesPerPrincipal - this.#budget.bytes));
     const taken = wanted <= room ? wanted : partly ? room : 0;
     this.#bytes += taken;
     this.#budget.bytes += taken;

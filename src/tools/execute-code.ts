@@ -14,7 +14,7 @@ export const executeCode = defineTool({
   description:
     "Run code in a Jupyter kernel inside a sandbox of its own: variables, imports and files persist between calls. The value of the last expression comes back like in a notebook; " +
     "matplotlib figures come back as pictures. The working directory is /home/user (also /mnt/data): files written there are listed in the reply and read with read_file. " +
-    "The sandbox has no network. Code that raises is a normal reply with status \"error\". At timeout_s the code is interrupted, and killed if it does not react; the reply says whether variables survived (state). " +
+    'The sandbox has no network. Code that raises is a normal reply with status "error". At timeout_s the code is interrupted, and killed if it does not react; the reply says whether variables survived (state). ' +
     "There is no stdin: pass values as variables instead of input().",
   effect: "destroy",
   input: {
@@ -66,7 +66,12 @@ function progressOf(onProgress: (message: string) => void): { onOutput: (text: s
   }, SIGN_OF_LIFE_MS);
   return {
     onOutput: (text) => {
-      const newest = plainText(text.slice(-4 * PROGRESS_LINE_CHARACTERS)).trimEnd().split("\n").at(-1)?.trim() ?? "";
+      const newest =
+        plainText(text.slice(-4 * PROGRESS_LINE_CHARACTERS))
+          .trimEnd()
+          .split("\n")
+          .at(-1)
+          ?.trim() ?? "";
       if (newest === "") return;
       line = newest.slice(0, PROGRESS_LINE_CHARACTERS);
       pending ??= setTimeout(tell, Math.max(0, told + LIMITS.progressMinIntervalMs - Date.now()));

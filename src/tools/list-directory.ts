@@ -7,13 +7,18 @@ import { path, sandboxId } from "./fields.ts";
 export const listDirectory = defineTool({
   name: "list_directory",
   title: "List directory",
-  description: "In the sandbox, not on the user's machine: what a folder holds, with sizes and times, ordered by path. Links are listed, not followed.",
+  description:
+    "In the sandbox, not on the user's machine: what a folder holds, with sizes and times, ordered by path. Links are listed, not followed.",
   effect: "read",
   input: {
     path: path.optional().describe("Default /home/user."),
     depth: z.int().min(1).max(LIMITS.listDepth).default(1).describe("Levels of folders."),
     limit: z.int().min(1).max(LIMITS.listEntries.max).default(LIMITS.listEntries.default),
-    cursor: z.string().max(LIMITS.pathBytes * 3).optional().describe("next_cursor of the reply before."),
+    cursor: z
+      .string()
+      .max(LIMITS.pathBytes * 3)
+      .optional()
+      .describe("next_cursor of the reply before."),
     sandbox_id: sandboxId,
   },
   output: {
@@ -40,7 +45,11 @@ export const listDirectory = defineTool({
     return {
       structured: {
         path: listed.path,
-        entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({ ...entry, size_bytes: sizeBytes, modified_at: modifiedAt })),
+        entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({
+          ...entry,
+          size_bytes: sizeBytes,
+          modified_at: modifiedAt,
+        })),
         next_cursor: listed.nextCursor,
       },
       blocks: [{ type: "text", text: [`${JSON.stringify(listed.path)}:`, ...lines, ...more].join("\n") }],

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { pictureType } from "../files/picture-type.ts";
 import { characterBoundary, decodeText, readBytes, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/sources.ts";
-import { pictureType } from "../files/picture-type.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";
@@ -44,7 +44,11 @@ export const readFile = defineTool({
     const byLines = input.offset !== undefined || input.limit !== undefined;
     const byBytes = input.offset_bytes !== undefined || input.limit_bytes !== undefined;
     if (byLines && (byBytes || input.encoding === "base64")) {
-      throw new KernelboxError("invalid_argument", "Lines and bytes cannot be mixed.", "Give offset and limit, or offset_bytes and limit_bytes.");
+      throw new KernelboxError(
+        "invalid_argument",
+        "Lines and bytes cannot be mixed.",
+        "Give offset and limit, or offset_bytes and limit_bytes.",
+      );
     }
     const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
     if (byBytes || input.encoding === "base64") {
@@ -63,9 +67,18 @@ export const readFile = defineTool({
   },
 });
 
-async function bytesReply(source: Source, encoding: "utf-8" | "base64", offset: number, wanted: number | undefined): Promise<ToolReply<Output>> {
+async function bytesReply(
+  source: Source,
+  encoding: "utf-8" | "base64",
+  offset: number,
+  wanted: number | undefined,
+): Promise<ToolReply<Output>> {
   if (offset > source.sizeBytes) {
-    throw new KernelboxError("invalid_argument", `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`, "Use a smaller one.");
+    throw new KernelboxError(
+      "invalid_argument",
+      `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`,
+      "Use a smaller one.",
+    );
   }
   const max = encoding === "base64" ? LIMITS.readFileBase64Bytes : LIMITS.readFileBytes;
   let bytes = await readBytes(source, offset, Math.min(wanted ?? max, max));

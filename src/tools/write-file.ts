@@ -8,7 +8,7 @@ export const writeFile = defineTool({
   name: "write_file",
   title: "Write file",
   description:
-    "In the sandbox, not on the user's machine: write a text file, or with encoding \"base64\" any file. It is written under another name first and then put in place, so it is " +
+    'In the sandbox, not on the user\'s machine: write a text file, or with encoding "base64" any file. It is written under another name first and then put in place, so it is ' +
     "never half there. An existing file is replaced unless overwrite is false.",
   effect: "write_idempotent",
   input: {

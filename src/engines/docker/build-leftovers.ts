@@ -9,25 +9,29 @@ const CACHE_REPOSITORY = "kernelbox/build-cache";
  * Stages that are no flavour stay behind a build as the cache of the next one, some gigabytes without a name. They get a name per flavour and stage,
  * and what bore that name before is removed: one generation of cache stays, however often the image is built.
  */
-export async function keepBuildCache(docker: Docker, flavour: string, stages: string[], log: Log): Promise<void> {
+export async function keepBuildCache(docker: Docker, flavour: string, stages: string[], isComplete: boolean, log: Log): Promise<void> {
   try {
-    const prefix = `${CACHE_REPOSITORY}:${flavour}-`;
-    const before = await taggedImages(docker, prefix);
-    const now = new Set<string>();
+    const before = await taggedImages(docker, `${CACHE_REPOSITORY}:${flavour}-`);
+    const named = new Set<string>();
     for (const [index, stage] of stages.entries()) {
       const tag = `${flavour}-${index + 1}`;
       await answered("naming a stage", () => docker.getImage(stage).tag({ repo: CACHE_REPOSITORY, tag }));
-      now.add(`${CACHE_REPOSITORY}:${tag}`);
+      named.add(`${CACHE_REPOSITORY}:${tag}`);
     }
-    const kept = new Set([...(await taggedImages(docker, prefix))].filter(([tag]) => now.has(tag)).map(([, id]) => id));
     for (const [tag, id] of before) {
-      // A name that moved to a newer stage left its image without one; a name of a stage that is no more goes with its image.
-      if (!now.has(tag)) await removeImage(docker, tag, log);
-      else if (!kept.has(id)) await removeImage(docker, id, log);
+      if (named.has(tag)) await removeNameless(docker, id, log);
+      // After a build that failed half-way, the later stages of the one before are still worth keeping.
+      else if (isComplete) await removeImage(docker, tag, log);
     }
   } catch (error) {
     log.warn({ err: error }, "what a build left behind could not be put in order");
   }
+}
+
+/** The stage of one flavour may be the image, or a stage, of another; then it bears another name and stays. */
+async function removeNameless(docker: Docker, id: string, log: Log): Promise<void> {
+  const image = await answered("looking at an older stage", () => docker.getImage(id).inspect());
+  if ((image.RepoTags ?? []).length === 0) await removeImage(docker, id, log);
 }
 
 /** Earlier versions of a flavour would pile up. The engine refuses to remove one that a container uses, so that one stays until the next build. */

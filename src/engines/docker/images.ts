@@ -61,14 +61,15 @@ export class DockerImages implements Images {
     onProgress({ percent: 1, step: "finding a base image" });
     const base = await baseImage(docker, this.#log, signal);
     const stages: string[] = [];
+    let isComplete = false;
     try {
-      await runBuild(
-        docker,
-        { ref, flavour, base, files, version: contentVersion(files) },
-        { onProgress, onStage: (id) => stages.push(id), signal },
-      );
+      const plan = { ref, flavour, base, files, version: contentVersion(files) };
+      await runBuild(docker, plan, { onProgress, onStage: (imageId) => stages.push(imageId), signal });
+      isComplete = true;
+      // The last stage is the image itself, which has its own name.
+      stages.pop();
     } finally {
-      await keepBuildCache(docker, flavour, stages, this.#log);
+      await keepBuildCache(docker, flavour, stages, isComplete, this.#log);
     }
     const built = await this.find(ref);
     if (built === undefined) {
