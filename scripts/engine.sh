@@ -65,7 +65,7 @@ engine_ensure() {
   if found=$(engine_probe); then
     place=${found##*$'\t'}
     case "$place" in
-      "$engine_socket"*) say "engine answers at $engine_socket" ;;
+      *"$engine_socket"*) say "engine answers at $engine_socket" ;;
       *) say "engine answers at $place (not the default place; kernelbox looks there too)" ;;
     esac
     return
@@ -122,11 +122,16 @@ engine_install() {
     || fail "apt-get could not install docker.io" "apt-get install docker.io, mend what it says, then run this again"
 }
 
+# A dead process whose parent does not care, as in a container without an init, still has its pid and takes signals.
+is_alive() { # pid
+  [ -r "/proc/$1/stat" ] && ! grep -qs '^State:[[:space:]]*[ZX]' "/proc/$1/status"
+}
+
 # True when the pid that a file holds runs a program of that name: pids are given out anew, and dockerd refuses to start over a stranger's.
 runs_as() { # pid file, name
   local pid
   pid=$(cat "$1" 2>/dev/null) || return 1
-  [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
+  [ -n "$pid" ] && is_alive "$pid" && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
 }
 
 engine_clear_remains() {
@@ -147,31 +152,38 @@ engine_clear_remains() {
 }
 
 engine_start() {
-  local extra=() pid=
-  read -r -a extra <<<"${KERNELBOX_DOCKERD_FLAGS-}"
+  local extra=() pid
   if runs_as "$engine_own_pid_file" dockerd; then
     pid=$(cat "$engine_own_pid_file")
     say "dockerd (pid $pid) runs already and does not answer yet"
+    if engine_wait "$pid"; then return; fi
+    say "it has ended"
   elif [ -d /run/systemd/system ] && [ -z "${KERNELBOX_ENGINE_DIR-}" ]; then
     say "starting the engine with systemctl"
-    within 90 systemctl start docker 9>&- || fail "systemctl start docker ended with an error" "journalctl -u docker --no-pager | tail -n 30, and mend what it says"
-  else
-    engine_clear_remains
-    mkdir -p "$(dirname "$engine_pid_file")" "$(dirname "$engine_log")" "$engine_exec_root"
-    say "starting dockerd (log: $engine_log, pid: $engine_pid_file)"
-    # In a session of its own and with no descriptor of ours, so that it outlives this script and whoever waits for its output. The log is begun
-    # anew at each start, and what dockerd writes about itself is little; containers' logs are bounded by the flags.
-    (
-      ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-      exec setsid nohup dockerd --log-level warn --log-driver json-file --log-opt max-size=10m --log-opt max-file=2 \
-        "${engine_flags[@]}" "${extra[@]}" </dev/null >"$engine_log" 2>&1 9>&-
-    ) &
-    pid=$!
-    echo "$pid" >"$engine_pid_file"
+    within 90 systemctl start docker 9>&- && engine_wait "" \
+      || fail "systemctl start docker ended with an error" "journalctl -u docker --no-pager | tail -n 30, and mend what it says"
+    return
   fi
-  engine_wait "$pid"
+  engine_clear_remains
+  mkdir -p "$(dirname "$engine_pid_file")" "$(dirname "$engine_log")" "$engine_exec_root"
+  say "starting dockerd (log: $engine_log, pid: $engine_pid_file)"
+  read -r -a extra <<<"${KERNELBOX_DOCKERD_FLAGS-}"
+  # In a session of its own and with no descriptor of ours, so that it outlives this script and whoever waits for its output. The log is begun
+  # anew at each start, and what dockerd writes about itself is little; containers' logs are bounded by the flags.
+  (
+    ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+    exec setsid nohup dockerd --log-level warn --log-driver json-file --log-opt max-size=10m --log-opt max-file=2 \
+      "${engine_flags[@]}" "${extra[@]}" </dev/null >"$engine_log" 2>&1 9>&-
+  ) &
+  pid=$!
+  echo "$pid" >"$engine_pid_file"
+  if engine_wait "$pid"; then return; fi
+  tail -n 15 "$engine_log" >&2
+  fail "dockerd did not start (its last lines are above; all of them: $engine_log)" \
+    "mend what they say. In a container of its own it needs --privileged; without nftables in the kernel: update-alternatives --set iptables /usr/sbin/iptables-legacy"
 }
 
+# Returns 1 when the process ends before it answers.
 engine_wait() { # pid, or nothing where systemd looks after it
   local pid=$1 started=$SECONDS found
   while [ $((SECONDS - started)) -lt 60 ]; do
@@ -179,13 +191,10 @@ engine_wait() { # pid, or nothing where systemd looks after it
       say "engine answers at ${found##*$'\t'} after $((SECONDS - started)) s"
       return
     fi
-    if [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; then break; fi
+    if [ -n "$pid" ] && ! is_alive "$pid"; then return 1; fi
     sleep 0.3
   done
+  [ -n "$pid" ] || return 1
   if [ -r "$engine_log" ]; then tail -n 15 "$engine_log" >&2; fi
-  if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
-    fail "dockerd (pid $pid) does not answer within 60 s" "look at the lines above, stop it (kill $pid), then run this again"
-  fi
-  fail "dockerd did not start (its last lines are above; all of them: $engine_log)" \
-    "mend what they say. In a container of its own it needs --privileged; without nftables in the kernel: update-alternatives --set iptables /usr/sbin/iptables-legacy"
+  fail "dockerd (pid $pid) does not answer within 60 s" "look at its log ($engine_log, where this script started it), stop it (kill $pid), then run this again"
 }

@@ -1,21 +1,11 @@
 import { LIMITS } from "../limits.ts";
 import { BoundedText, clip } from "./bounded-text.ts";
 import type { ExecutionEvent, Loss, LossReason, MimeBundle, MimeValue } from "./event.ts";
+import { preferredType } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
 import type { ChangedFile, ExecutionResult, Output, State } from "./result.ts";
 import { plainText, TerminalText } from "./terminal-text.ts";
 
-/** What a host can show, richest first. Text for a reader of text is taken from the other end. */
-const PREFERRED_TYPES = [
-  "image/png",
-  "image/jpeg",
-  "image/gif",
-  "image/webp",
-  "image/svg+xml",
-  "application/pdf",
-  "text/html",
-  "text/markdown",
-];
 const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
 /** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
@@ -271,13 +261,6 @@ export function mimeValueBytes(value: MimeValue): number {
   if ("bytes" in value) return value.bytes.length;
   if ("omittedBytes" in value) return value.omittedBytes;
   return "text" in value ? Buffer.byteLength(value.text) : jsonBytes(value.json);
-}
-
-/** The richest type of a bundle, by what hosts are likely to show. */
-export function preferredType(mime: MimeBundle): string {
-  const types = [...mime.keys()];
-  const rich = types.find((type) => type !== "text/plain" && !type.startsWith("text/latex"));
-  return PREFERRED_TYPES.find((type) => mime.has(type)) ?? rich ?? types[0] ?? "text/plain";
 }
 
 function describe(n: number, mime: MimeBundle): Output {

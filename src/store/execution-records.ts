@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MimeBundle, MimeValue } from "../events/event.ts";
+import { preferredType } from "../events/mime-preference.ts";
 import { LIMITS } from "../limits.ts";
 import { SpooledText } from "./spooled-text.ts";
 
@@ -89,7 +90,9 @@ export class ExecutionRecord {
   async putOutput(n: number, mime: MimeBundle): Promise<void> {
     await this.#makeDir();
     const types: string[] = [];
-    for (const [type, value] of mime) {
+    const first = preferredType(mime);
+    const forms = [...mime].sort(([a], [b]) => Number(b === first) - Number(a === first));
+    for (const [type, value] of forms) {
       const bytes = bytesOf(value);
       if (bytes === undefined || this.#take(bytes.length, false) === 0) {
         this.#omittedOutputs++;
@@ -101,7 +104,7 @@ export class ExecutionRecord {
     this.#outputs.set(n, types);
   }
 
-  /** One form of an output: the wanted type, else the first. Undefined where it is not kept. */
+  /** One form of an output: the wanted type, else the richest. Undefined where it is not kept. */
   async readOutput(n: number, type?: string): Promise<StoredOutput | undefined> {
     const types = this.#outputs.get(n);
     const index = type === undefined ? 0 : (types?.indexOf(type) ?? -1);

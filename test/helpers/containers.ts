@@ -1,0 +1,32 @@
+import Docker from "dockerode";
+import { afterAll, expect } from "vitest";
+
+const LABEL = "kernelbox.owner";
+const docker = new Docker();
+
+/** Names of all containers that bear our label, also ended ones. */
+export async function ourContainers(): Promise<string[]> {
+  const containers = await docker.listContainers({ all: true, filters: { label: [LABEL] } });
+  return containers.map((container) => `${container.Names[0]} ${container.State}`);
+}
+
+/** Waits until a condition holds; fails with what it saw last. */
+export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => boolean, withinMs: number): Promise<T> {
+  const deadline = Date.now() + withinMs;
+  while (true) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    if (Date.now() > deadline) throw new Error(`Not within ${withinMs} ms; last seen: ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Fails the file whose tests left a container behind. */
+export function guardAgainstLeaks(): void {
+  afterAll(async () => {
+    const left = await eventually(ourContainers, (containers) => containers.length === 0, 15_000).catch(() => ourContainers());
+    expect(left, "containers that these tests left").toEqual([]);
+  });
+}
+
+export { docker };
