@@ -2,7 +2,8 @@
 # For scripts/setup.sh: finds a Docker engine that answers, and where there is none and this is root on Debian or Ubuntu, installs and starts one.
 # Expects say, fail and within (setup.sh). Environment, for machines where the usual places will not do (and for testing this):
 #   KERNELBOX_STATE_DIR    folder for the pid and the log of the dockerd that is started here (default /run/kernelbox and /var/log/kernelbox)
-#   KERNELBOX_ENGINE_DIR   starts an engine of its own, with its data, socket and pid files in this folder
+#   KERNELBOX_ENGINE_DIR   starts an engine of its own, with its data, socket and pid files in this folder. Beside another engine only in a network
+#                          namespace of its own (unshare --net), or the two share a bridge and firewall rules
 #   KERNELBOX_DOCKERD_FLAGS  more flags of dockerd, separated by spaces
 
 engine_pid_file=${KERNELBOX_STATE_DIR:-/run/kernelbox}/dockerd.pid
@@ -160,14 +161,17 @@ engine_start() {
     say "it has ended"
   elif [ -d /run/systemd/system ] && [ -z "${KERNELBOX_ENGINE_DIR-}" ]; then
     say "starting the engine with systemctl"
-    within 90 systemctl start docker 9>&- && engine_wait "" \
-      || fail "systemctl start docker ended with an error" "journalctl -u docker --no-pager | tail -n 30, and mend what it says"
-    return
+    if within 90 systemctl start docker 9>&- && engine_wait ""; then return; fi
+    fail "systemctl start docker did not bring an engine that answers" "journalctl -u docker --no-pager | tail -n 30, and mend what it says"
   fi
   engine_clear_remains
   mkdir -p "$(dirname "$engine_pid_file")" "$(dirname "$engine_log")" "$engine_exec_root"
   say "starting dockerd (log: $engine_log, pid: $engine_pid_file)"
   read -r -a extra <<<"${KERNELBOX_DOCKERD_FLAGS-}"
+  # A dockerd told to do without a bridge deletes docker0, whoever uses it.
+  if grep -qs docker0: /proc/self/net/dev && [[ " ${extra[*]} " =~ \ --bridge[=\ ]\"?none ]]; then
+    fail "--bridge=none would take docker0 away from the engine that has it" "run this in a network namespace of its own: unshare --net"
+  fi
   # In a session of its own and with no descriptor of ours, so that it outlives this script and whoever waits for its output. The log is begun
   # anew at each start, and what dockerd writes about itself is little; containers' logs are bounded by the flags.
   (

@@ -40,6 +40,7 @@ class Channel:
         self._decoder = Decoder()
         self._epoch = 0
         self._requests: dict[int, tuple[asyncio.Task[None], Transfer]] = {}
+        self._unfinished: dict[int, bytearray] = {}
         self._lease_s = limits.FIRST_LEASE_S
         self._heard = self._ticked = time.monotonic()
         self.outbox = Outbox(loop, out_fd)
@@ -91,7 +92,7 @@ class Channel:
             case frames.PING:
                 self.outbox.control(frames.encode(frames.PONG, 0, frame.payload[:8]))
             case frames.REQUEST:
-                self._request(frame)
+                self._take_request(frame)
             case frames.DATA | frames.END | frames.CREDIT | frames.ABORT:
                 task, transfer = self._requests.get(frame.stream, (None, None))
                 if task is None or transfer is None:
@@ -122,12 +123,26 @@ class Channel:
         for task, _ in self._requests.values():
             task.cancel()
         self._requests.clear()
+        self._unfinished.clear()
         self.outbox.clear()
         self.is_attached = protocol == limits.PROTOCOL_VERSION
         hello = {"protocol": limits.PROTOCOL_VERSION, "epoch": epoch, **self._hello()}
         self.outbox.control(frames.encode(frames.HELLO, 0, nonce + _dump(hello)))
         if self.is_attached:
             self._on_attach()
+
+    def _take_request(self, frame: Frame) -> None:
+        """Code can be longer than a frame: its request comes in several, and others may come between."""
+        if not frame.has_more and frame.stream not in self._unfinished:
+            self._request(frame)
+            return
+        message = self._unfinished.setdefault(frame.stream, bytearray())
+        message += frame.payload
+        if not frame.has_more:
+            del self._unfinished[frame.stream]
+            self._request(Frame(frame.kind, frame.stream, bytes(message)))
+        elif sum(map(len, self._unfinished.values())) > limits.MESSAGE_BYTES:
+            self._unfinished.clear()
 
     def _request(self, frame: Frame) -> None:
         transfer = Transfer(frame.stream, self.outbox)

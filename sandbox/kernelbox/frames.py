@@ -28,6 +28,7 @@ class Frame:
     kind: int
     stream: int
     payload: bytes
+    has_more: bool = False
 
 
 def encode(kind: int, stream: int, payload: bytes | memoryview = b"") -> bytes:
@@ -66,13 +67,14 @@ class Decoder:
                 at += 1
             if len(buffer) - at < HEADER.size:
                 break
-            _, kind, stream, length = HEADER.unpack_from(buffer, at)
+            _, kind_byte, stream, length = HEADER.unpack_from(buffer, at)
+            kind = kind_byte & ~MORE
             if not ATTACH <= kind <= PONG or length > limits.FRAME_BYTES:
                 at += 1
                 continue
             end = at + HEADER.size + length
             if len(buffer) < end:
                 break
-            yield Frame(kind, stream, bytes(buffer[at + HEADER.size : end]))
+            yield Frame(kind, stream, bytes(buffer[at + HEADER.size : end]), bool(kind_byte & MORE))
             at = end
         del buffer[:at]

@@ -7,7 +7,7 @@ import type { ExecutionEvent } from "../events/event.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { decodeEventMessage } from "./event-message.ts";
-import { encodeFrame, FRAME, type Frame, FrameDecoder, type FrameKind, NONCE_BYTES, PROTOCOL_VERSION, resyncPadding } from "./frames.ts";
+import { encodeMessage, FRAME, type Frame, FrameDecoder, type FrameKind, NONCE_BYTES, PROTOCOL_VERSION, resyncPadding } from "./frames.ts";
 import { InboundMessages } from "./inbound-messages.ts";
 import { type CallOptions, OpenRequest } from "./open-request.ts";
 
@@ -201,7 +201,8 @@ export class Channel {
   }
 
   #send(kind: FrameKind, stream: number, payload: Uint8Array): void {
-    if (this.#end === undefined && this.#stream.writable) this.#stream.write(encodeFrame(kind, stream, payload));
+    if (this.#end !== undefined || !this.#stream.writable) return;
+    for (const frame of encodeMessage(kind, stream, payload)) this.#stream.write(frame);
   }
 
   #receive(chunk: Buffer): void {

@@ -45,6 +45,17 @@ export function encodeFrame(kind: FrameKind, stream: number, payload: Uint8Array
   return frame;
 }
 
+/** One message as frames, cut where it is longer than a frame may be. */
+export function* encodeMessage(kind: FrameKind, stream: number, payload: Uint8Array): Generator<Buffer> {
+  let at = 0;
+  for (; payload.length - at > LIMITS.frameBytes; at += LIMITS.frameBytes) {
+    const frame = encodeFrame(kind, stream, payload.subarray(at, at + LIMITS.frameBytes));
+    frame[1] = kind | MORE;
+    yield frame;
+  }
+  yield encodeFrame(kind, stream, payload.subarray(at));
+}
+
 /** Zeros that end whatever frame an earlier server left half written; a supervisor skips the rest of them. */
 export function resyncPadding(): Buffer {
   return Buffer.alloc(LIMITS.frameBytes + HEADER_BYTES);

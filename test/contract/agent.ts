@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
 
 /** Runs in a container in place of the supervisor: says that it is ready, then does what the lines on its stdin say. */
@@ -74,9 +73,20 @@ export class Agent {
     let chunk: Buffer | null = this.stream.read();
     while (chunk === null) {
       if (this.stream.readableEnded || this.stream.destroyed) throw new Error("The container's stream has ended.");
-      await Promise.race([once(this.stream, "readable"), once(this.stream, "end"), once(this.stream, "close")]);
+      await this.#change();
       chunk = this.stream.read();
     }
     this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+  }
+  /** Something to read, or the end. */
+  async #change(): Promise<void> {
+    const names = ["readable", "end", "close"];
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        for (const name of names) this.stream.off(name, done);
+        resolve();
+      };
+      for (const name of names) this.stream.on(name, done);
+    });
   }
 }

@@ -4,12 +4,14 @@ It starts isolated (-I), so that nothing a user left in the workspace, `./numpy.
 itself is made of. The user's own packages and folder join the path afterwards.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 _BAKED_MATPLOTLIB = "/opt/mpl"
@@ -73,12 +75,29 @@ def main(connection_file: str) -> None:
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = _exit
     # Said at every sys.exit(), and wrong here.
     warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
-    _join_user_packages()
+    with _last_words_on_stderr():
+        _join_user_packages()
 
     # ipykernel asks the loop to cancel an awaiting cell from a signal handler, which does not wake a loop that sleeps.
     loop = IOLoop.current().asyncio_loop
     signal.set_wakeup_fd(loop._csock.fileno(), warn_on_full_buffer=False)
     app.start()
+
+
+@contextlib.contextmanager
+def _last_words_on_stderr() -> Iterator[None]:
+    """What a user's start-up file says before it ends the kernel goes to the supervisor, not into a capture that nobody will read."""
+    captured = sys.stderr
+    pipe = os.dup(2)
+    os.dup2(captured._original_stdstream_copy, 2)  # type: ignore[attr-defined]
+    sys.stderr = sys.__stderr__
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = captured
+        os.dup2(pipe, 2)
+        os.close(pipe)
 
 
 def _exit(code: Any = None) -> None:

@@ -51,7 +51,8 @@ async function pull(docker: Docker, ref: string, log: Log, signal: AbortSignal):
     return true;
   } catch (error) {
     if (signal.aborted) throw cancelledError(signal.reason);
-    log.info({ err: error, ref }, "the official base image cannot be pulled; one of our own is used");
+    log.info({ ref }, "the official base image cannot be pulled; one of our own is used");
+    log.debug({ err: error }, "why it cannot be pulled");
     return false;
   }
 }

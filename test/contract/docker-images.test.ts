@@ -1,0 +1,138 @@
+import { randomBytes } from "node:crypto";
+import type Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BuildCallbacks, type BuildPlan, runBuild } from "../../src/engines/docker/build.ts";
+import { keepBuildCache, removeOlderImages } from "../../src/engines/docker/build-leftovers.ts";
+import type { BuildProgress } from "../../src/engines/engine.ts";
+import { dockerClient, dockerEngine, sandboxImage, silentLog } from "../helpers/docker.ts";
+
+describe("docker images", () => {
+  const repository = `kernelbox/contract-${randomBytes(4).toString("hex")}`;
+  const flavour = repository.slice("kernelbox/".length);
+  const images = dockerEngine().images;
+  let docker: Docker;
+  let base = "";
+
+  beforeAll(async () => {
+    docker = await dockerClient();
+    base = await sandboxImage();
+  });
+
+  const tags = async () => (await docker.listImages()).flatMap((image) => image.RepoTags ?? []).filter((tag) => tag.includes(flavour));
+
+  afterAll(async () => {
+    for (const tag of await tags()) await docker.getImage(tag).remove({ force: true });
+  });
+
+  /** A Dockerfile of two stages, without a network. */
+  const plan = (tag: string, lines: string[]): BuildPlan => ({
+    ref: `${repository}:${tag}`,
+    flavour: "core",
+    base,
+    version: tag,
+    files: [
+      {
+        path: "Dockerfile",
+        bytes: Buffer.from(
+          ["ARG BASE", "FROM $BASE AS first", `LABEL marker=${tag}`, "FROM first AS core", "ARG PROTOCOL", "ARG VERSION", ...lines].join(
+            "\n",
+          ),
+        ),
+      },
+      { path: "certs/.gitkeep", bytes: Buffer.alloc(0) },
+      { path: "hello.txt", bytes: Buffer.from("hello") },
+    ],
+  });
+
+  function callbacks(signal = new AbortController().signal) {
+    const progress: BuildProgress[] = [];
+    const stages: string[] = [];
+    const given: BuildCallbacks = { onProgress: (step) => progress.push(step), onStage: (id) => stages.push(id), signal };
+    return { progress, stages, given };
+  }
+
+  test("a build tells its progress and its stages, and what it makes is found with its labels", async () => {
+    const { progress, stages, given } = callbacks();
+    const label =
+      'LABEL kernelbox.protocol=$PROTOCOL kernelbox.version="$VERSION" kernelbox.flavour="core" kernelbox.languages="python,bash"';
+    await runBuild(docker, plan("one", ["COPY hello.txt /hello.txt", label]), given);
+    const percents = progress.map(({ percent }) => percent);
+    expect(percents).toEqual([...percents].sort((a, b) => a - b));
+    expect(Math.max(...percents)).toBeLessThan(100);
+    expect(progress[0]?.step).toMatch(/^step 1 of \d+, ARG$/);
+    expect(stages).toHaveLength(2);
+    const found = await images.find(`${repository}:one`);
+    expect(found).toMatchObject({ ref: `${repository}:one`, flavour: "core", protocol: 1, version: "one", languages: ["python", "bash"] });
+    expect(found?.sizeBytes).toBeGreaterThan(1_000_000);
+  });
+
+  test("a step that fails is an error in our words; what the build said is in the details, bounded", async () => {
+    const { given } = callbacks();
+    const failing = "USER 0\nRUN echo MARK-OF-THE-BUILD; i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i+1)); done; exit 3";
+    const error = await runBuild(docker, plan("failing", failing.split("\n")), given).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "engine_unavailable", hint: expect.stringContaining("kernelbox setup") });
+    expect(error.message).toMatch(/^The sandbox image could not be built: a step failed \(step \d+ of \d+, RUN\)\.$/);
+    expect(error.details.output).toContain("returned a non-zero code: 3");
+    expect(error.details.output.length).toBeLessThanOrEqual(4_000);
+    expect(await images.find(`${repository}:failing`)).toBeUndefined();
+  });
+
+  test("a Dockerfile that the engine cannot read, and an unknown stage, are errors too", async () => {
+    const { given } = callbacks();
+    await expect(runBuild(docker, plan("bad", ["NONSENSE here"]), given)).rejects.toMatchObject({ code: "engine_unavailable" });
+    await expect(runBuild(docker, { ...plan("bad", []), flavour: "full" }, given)).rejects.toMatchObject({ code: "engine_unavailable" });
+  });
+
+  test("a build that is cancelled ends soon and leaves no container", async () => {
+    const controller = new AbortController();
+    const { given, progress } = callbacks(controller.signal);
+    const building = runBuild(docker, plan("slow", [`RUN sleep 61.${Date.now() % 1_000}`]), given).catch((thrown) => thrown);
+    await expect.poll(() => progress.some(({ step }) => step.endsWith("RUN"))).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const startedAt = performance.now();
+    controller.abort();
+    expect(await building).toMatchObject({ code: "cancelled" });
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    const sleeping = async () => (await docker.listContainers({ all: true })).filter(({ Command }) => Command.includes("sleep 61."));
+    await expect.poll(sleeping, { timeout: 20_000 }).toEqual([]);
+  });
+
+  test("however often a changed file is built, one generation of stages and one image stay", async () => {
+    const danglingBefore = await dangling();
+    for (const generation of ["g1", "g2", "g3"]) {
+      const { stages, given } = callbacks();
+      await runBuild(docker, plan(`x-${generation}`, ["COPY hello.txt /hello.txt"]), given);
+      await keepBuildCache(docker, flavour, stages.slice(0, -1), true, silentLog);
+      await removeOlderImages(docker, `${repository}:x-`, `${repository}:x-${generation}`, silentLog);
+    }
+    expect((await tags()).filter((tag) => tag.startsWith(`${repository}:x-`))).toEqual([`${repository}:x-g3`]);
+    expect((await tags()).filter((tag) => tag.startsWith("kernelbox/build-cache:"))).toEqual([`kernelbox/build-cache:${flavour}-1`]);
+    expect((await dangling()).filter((id) => !danglingBefore.includes(id))).toEqual([]);
+  });
+
+  const dangling = async () => {
+    const found = await docker.listImages({ filters: { dangling: ["true"] } });
+    const inspected = await Promise.all(
+      found.map(({ Id }) =>
+        docker
+          .getImage(Id)
+          .inspect()
+          .catch(() => undefined),
+      ),
+    );
+    // Others may build at the same time.
+    return inspected.filter((image) => /^g\d$|^x-g/.test(image?.Config.Labels?.marker ?? "")).map((image) => image?.Id);
+  };
+
+  test("an older image that a container uses stays, and does not stop the build", async () => {
+    const { given } = callbacks();
+    for (const tag of ["used-1", "used-2"]) await runBuild(docker, plan(tag, ["COPY hello.txt /hello.txt"]), given);
+    const container = await docker.createContainer({ Image: `${repository}:used-1`, name: `${flavour}-used` });
+    try {
+      await removeOlderImages(docker, `${repository}:used-`, `${repository}:used-2`, silentLog);
+      expect((await tags()).filter((tag) => tag.includes(":used-")).sort()).toEqual([`${repository}:used-1`, `${repository}:used-2`]);
+    } finally {
+      await container.remove({ force: true });
+    }
+  });
+});

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { startClient, type TestClient } from "../helpers/client.ts";
+import { guardAgainstLeaks } from "../helpers/containers.ts";
+
+guardAgainstLeaks();
+
+let client: TestClient;
+beforeAll(async () => {
+  client = await startClient();
+});
+afterAll(async () => await client.close());
+
+const run = async (code: string, args = {}) => (await client.run(code, args)).structured;
+
+it("can neither trace the supervisor nor read or write what it holds", async () => {
+  const reply = await run(`
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+tries = {}
+def attempt(name, action):
+    try:
+        action(); tries[name] = 'ALLOWED'
+    except OSError as error:
+        tries[name] = error.errno
+for fd in range(0, 12):
+    attempt(f'fd{fd}', lambda: os.write(os.open(f'/proc/1/fd/{fd}', os.O_WRONLY), b'K'))
+for name in ('environ', 'mem', 'maps', 'auxv'):
+    attempt(name, lambda: open(f'/proc/1/{name}', 'rb').read(1))
+def ptrace():
+    if libc.ptrace(16, 1, 0, 0) != 0: raise OSError(ctypes.get_errno(), '')
+attempt('ptrace', ptrace)
+def pidfd():
+    fd = libc.syscall(434, 1, 0)
+    if libc.syscall(438, fd, 1, 0) < 0: raise OSError(ctypes.get_errno(), '')
+attempt('pidfd_getfd', pidfd)
+[name for name, result in tries.items() if result == 'ALLOWED'], len(tries)
+`);
+  expect(reply.result).toBe("([], 18)");
+});
+
+it("sends the supervisor every signal, and it goes on", async () => {
+  await run("x = 1");
+  const reply = await run(`
+import os, signal
+sent = 0
+for number in signal.valid_signals():
+    try:
+        os.kill(1, number); sent += 1
+    except OSError: pass
+sent > 50, x
+`);
+  expect(reply.result).toBe("(True, 1)");
+  expect(await run("x")).toMatchObject({ result: "1", state: { incarnation: 1 } });
+});
+
+it("cannot impersonate the supervisor on its own descriptors", async () => {
+  const forged = await run(
+    `
+import os, json, struct
+event = json.dumps({'result': {'forged': True}}).encode()
+frame = struct.pack('>BBII', 0x4B, 4, 1, len(event)) + event
+for fd in range(0, 64):
+    try: os.write(fd, frame)
+    except OSError: pass
+'written'
+`,
+    { timeout_s: 5 },
+  );
+  // It spoils its own kernel, and nothing else.
+  expect(["ok", "error", "died", "timeout"]).toContain(forged.status);
+  expect((await run("2 + 2")).result).toBe("4");
+});
+
+it("survives what code does to every process, its descriptors, its disk and its process table", async () => {
+  const all = await run("import subprocess\nsubprocess.run(['bash', '-c', 'kill -9 -1'])");
+  expect(all).toMatchObject({ status: "died", state: { variables: "lost" } });
+  expect((await run("1 + 1")).result).toBe("2");
+
+  const closed = await run("import os\nos.closerange(0, 4096)\n'x'", { timeout_s: 5 });
+  expect(["died", "timeout", "error"]).toContain(closed.status);
+  expect((await run("1 + 1")).result).toBe("2");
+
+  const full = await run(
+    "import os\nf = open('big', 'wb')\ntry:\n    while True: f.write(b'x' * 1048576)\nexcept OSError as e:\n    n = e.errno\nn",
+  );
+  expect(full.result).toBe("28");
+  expect((await run("import os\ntry: f.close()\nexcept OSError: pass\nos.remove('big')\n1 + 1")).result).toBe("2");
+
+  const bomb = await run(
+    "import os\nn = 0\ntry:\n    while True:\n        if os.fork() == 0:\n            import time; time.sleep(300); os._exit(0)\n        n += 1\nexcept OSError as e:\n    r = e.errno\n(n > 100, r)",
+  );
+  expect(bomb.result).toBe("(True, 11)");
+  // Files go on without a new process, while the process table is full.
+  expect((await client.call("write_file", { path: "still.txt", content: "works" })).isError).toBe(false);
+  expect((await client.call("restart_context", { context_id: bomb.context_id })).isError).toBe(false);
+  expect((await run("1 + 1")).result).toBe("2");
+});
+
+it("runs nothing of the user's in the launcher of the next kernel", async () => {
+  const planted = await run(`
+import os, site
+for name in ('numpy.py', 'zmq.py', 'ipykernel.py', 'usercustomize.py', 'sitecustomize.py'):
+    open(name, 'w').write("open('/home/user/planted-ran', 'w').close(); raise SystemExit('planted')")
+os.environ['PYTHONSTARTUP'] = '/home/user/numpy.py'
+`);
+  const restarted = await client.call("restart_context", { context_id: planted.context_id });
+  expect(restarted.isError).toBe(false);
+  expect((await run("import os\nos.path.exists('/home/user/planted-ran')")).result).toBe("False");
+  await run("import os\nfor f in os.listdir('.'): f.endswith('.py') and os.remove(f)");
+});
+
+it("sees no network, no secret and no more rights than it needs", async () => {
+  const reply = await run(`
+import os, socket
+status = dict(line.split(':\\t', 1) for line in open('/proc/self/status').read().splitlines() if ':\\t' in line)
+def reach():
+    try:
+        socket.create_connection(('198.51.100.1', 80), 1); return 'reached'
+    except OSError as e: return e.errno
+{'uid': os.getuid(), 'caps': status['CapEff'], 'nnp': status['NoNewPrivs'], 'seccomp': status['Seccomp'],
+ 'interfaces': [name for _, name in socket.if_nameindex()], 'reach': reach(),
+ 'sockets': [p for p in ('/var/run/docker.sock', '/run/docker.sock') if os.path.exists(p)],
+ 'secrets': [k for k in os.environ if any(w in k.upper() for w in ('TOKEN', 'SECRET', 'PASSWORD'))]}
+`);
+  expect(reply.result_json).toEqual({
+    uid: 1000,
+    caps: "0000000000000000",
+    nnp: "1",
+    seccomp: "2",
+    interfaces: ["lo"],
+    reach: 101,
+    sockets: [],
+    secrets: [],
+  });
+});
