@@ -19,11 +19,12 @@ RUN if command -v update-ca-certificates; then update-ca-certificates; fi \
  && find /usr/share/doc -type f ! -name copyright -delete \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* /usr/share/man/* /usr/share/locale/* /usr/share/doc-base
-# A name for uid 1000, or getpass.getuser() fails. /mnt/data is where other code interpreters keep files.
+# A name for uid 1000, or getpass.getuser() fails. The workspace keeps the mode of its mount point, whatever the mount asks for. /mnt/data is where other code interpreters keep files.
 RUN echo 'user:x:1000:1000:user:/home/user:/bin/bash' >> /etc/passwd \
  && echo 'user:x:1000:' >> /etc/group \
  && mkdir -p /home/user /mnt/shared \
  && chown 1000:1000 /home/user \
+ && chmod 0700 /home/user \
  && ln -s /home/user /mnt/data
 ENV LANG=C.UTF-8 PATH=/opt/py/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 

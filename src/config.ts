@@ -14,7 +14,7 @@ const number = (min: number, max: number) => z.coerce.number().min(min).max(max)
 const settings = {
   image: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$/, "an image's name")
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$/, "not the name of an image")
     .default("full")
     .describe("image flavour (core, full) or reference"),
   dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
@@ -28,13 +28,16 @@ const settings = {
   pids: number(64, 32_768).default(container.pids).describe("processes and threads of a sandbox"),
   runtime: z
     .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/, "a runtime's name")
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, "not the name of a runtime")
     .optional()
     .describe("container runtime: runsc, kata, … (default: the engine's)"),
   lease: number(LIMITS.leaseSeconds.min, LIMITS.leaseSeconds.max)
     .default(LIMITS.leaseSeconds.default)
     .describe("seconds after which a sandbox whose server is gone ends by itself"),
-  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("what goes to stderr"),
+  logLevel: z
+    .enum(["trace", "debug", "info", "warn", "error", "silent"])
+    .optional()
+    .describe("what goes to stderr (default: info for the server, less for commands)"),
 };
 
 export const configSchema = z.object(settings).refine((config) => config.workspace < config.memory, {

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 import { Command } from "commander";
-import { createApp } from "./app.ts";
+import { type App, createApp } from "./app.ts";
+import { doctor } from "./commands/doctor.ts";
+import { reap } from "./commands/reap.ts";
+import { setup } from "./commands/setup.ts";
 import { type Config, FLAGS, readConfig } from "./config.ts";
-import { doctor } from "./doctor/doctor.ts";
-import { setUpImage } from "./doctor/set-up-image.ts";
 import { KernelboxError } from "./errors.ts";
 import { createLog, type Log } from "./log.ts";
 import { startStdio } from "./mcp/stdio.ts";
-import { sweep } from "./sandboxes/sweep.ts";
 import { VERSION } from "./version.ts";
 
 /** How long the end may take before the process leaves anyway; the leases end what is left. */
@@ -21,37 +21,51 @@ const program = new Command("kernelbox")
   .showSuggestionAfterError();
 for (const { flag, description, variable } of FLAGS) program.option(flag, `${description} [${variable}]`);
 
-program.action(async () => await run(serveStdio));
+program.allowExcessArguments().action(async () => {
+  const [unknown] = program.args;
+  if (unknown !== undefined) program.error(`unknown command '${unknown}': use doctor, setup or reap, or none to serve MCP on stdio`);
+  await run(serveStdio, "info");
+});
 program
   .command("doctor")
   .description("check Node, the engine, the image and a real execution, and say how to mend what is wrong")
-  .action(async () => await run(doctor));
+  .action(async () => await run(doctor, "silent"));
 program
   .command("setup")
   .description("build the sandbox image if it is missing")
-  .action(async () => await run(setUpImage));
+  .action(async () => await run(setup, "warn"));
 program
   .command("reap")
   .description("remove containers that dead servers left")
-  .action(async () => await run(reap));
+  .action(async () => await run(reap, "warn"));
 
-async function run(command: (config: Config, log: Log) => Promise<number>): Promise<void> {
+type Action = (app: App, config: Config, log: Log) => Promise<number>;
+
+/** Runs a command with everything it needs, and takes that down again whichever way it ends. */
+async function run(action: Action, usualLevel: NonNullable<Config["logLevel"]>): Promise<never> {
+  let code = 1;
   try {
     const config = readConfig(program.opts(), process.env);
-    process.exitCode = await command(config, createLog(config.logLevel));
+    const log = createLog(config.logLevel ?? usualLevel);
+    const app = await createApp(config, log);
+    try {
+      code = await action(app, config, log);
+    } finally {
+      setTimeout(() => process.exit(1), CLOSE_MS).unref();
+      await app.close();
+    }
   } catch (thrown) {
     const error = KernelboxError.from(thrown);
     process.stderr.write(`kernelbox: ${error.message}\n${error.hint}\n`);
     if (error.details !== undefined) process.stderr.write(`${JSON.stringify(error.details, null, 2)}\n`);
     if (error.code === "internal") process.stderr.write(`${String((error.cause as Error)?.stack ?? error.cause)}\n`);
-    process.exitCode = 1;
   }
-  if (process.exitCode !== undefined && process.exitCode !== 0) process.exit();
+  // A host that keeps our stdin open must not keep this process.
+  process.exit(code);
 }
 
 /** Until stdin ends or a signal comes. */
-async function serveStdio(config: Config, log: Log): Promise<number> {
-  const app = await createApp(config, log);
+async function serveStdio(app: App, _config: Config, log: Log): Promise<number> {
   const server = startStdio(app.services, log);
   log.info({ version: VERSION }, "serving MCP on stdio");
   const why = await new Promise<string>((resolve) => {
@@ -61,22 +75,8 @@ async function serveStdio(config: Config, log: Log): Promise<number> {
     process.stdout.once("error", () => resolve("stdout is closed"));
   });
   log.info({ why }, "closing");
-  setTimeout(() => process.exit(1), CLOSE_MS).unref();
   await server.close();
-  await app.close();
-  // A host that keeps our stdin open must not keep this process.
-  process.exit(0);
-}
-
-async function reap(config: Config, log: Log): Promise<number> {
-  const app = await createApp(config, log);
-  try {
-    const removed = await sweep(app.engine, app.owner, log);
-    process.stdout.write(`${removed} containers removed\n`);
-    return 0;
-  } finally {
-    await app.close();
-  }
+  return 0;
 }
 
 await program.parseAsync();

@@ -24,7 +24,7 @@ export class BoundedText {
     const tail = this.#tail + more;
     const leftOut = Math.max(0, this.#characters + more.length - 2 * this.#half);
     if (leftOut === 0) return { text: this.#head + tail, leftOut };
-    const shownTail = tail.length > this.#half ? wholeCharacters(tail.slice(-this.#half)) : tail;
+    const shownTail = wholeCharacters(tail.slice(-this.#half));
     return { text: `${withoutHalfPair(this.#head)}\n[… ${leftOut} characters left out …]\n${shownTail}`, leftOut };
   }
 }

@@ -100,10 +100,12 @@ function argumentError(error: z.ZodError, known: string[]): KernelboxError {
   return new KernelboxError("invalid_argument", `The arguments are not right. ${issues.join("; ")}.`, "Correct them and call again.");
 }
 
-/** The known name that is spelt most alike; none where they are all far off. */
+/** The known name that begins so, or that is spelt most alike; none where they are all far off. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  const plain = name.toLowerCase().replace(/[-_\s]/g, "");
   const ranked = known
-    .map((candidate) => ({ candidate, distance: distance(name.toLowerCase().replace(/[-_\s]/g, ""), candidate.replaceAll("_", "")) }))
+    .map((candidate) => ({ candidate, spelling: candidate.replaceAll("_", "") }))
+    .map(({ candidate, spelling }) => ({ candidate, distance: spelling.startsWith(plain) ? 0 : distance(plain, spelling) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
   return best !== undefined && best.distance <= Math.max(2, name.length / 2) ? best.candidate : undefined;

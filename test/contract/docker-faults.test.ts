@@ -1,9 +1,11 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { connect } from "../../src/engines/docker/connection.ts";
 import type { ContainerEvent, ContainerSpec, Engine } from "../../src/engines/engine.ts";
@@ -174,6 +176,21 @@ describe("the docker engine, when things go wrong", () => {
           ),
       )
       .toBe(404);
+  });
+
+  test("a server that is killed leaves nothing once its container has ended", async () => {
+    const script = fileURLToPath(new URL("killed-server.ts", import.meta.url));
+    const server = spawn(process.execPath, ["--import", "tsx", script, await sandboxImage(), owner], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [said]: Buffer[] = await once(server.stdout, "data");
+    const containerId = String(said);
+    const isThere = async () => (await direct.list()).some((container) => container.containerId === containerId);
+    expect(await isThere()).toBe(true);
+    server.kill("SIGKILL");
+    await once(server, "exit");
+    expect(await isThere()).toBe(true);
+    await expect.poll(isThere, { timeout: 15_000 }).toBe(false);
   });
 
   test("one that is being removed by its own end can be destroyed at that very moment", async () => {

@@ -41,6 +41,8 @@ export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: Build
     for await (const line of buildLines(stream, stop)) follower.take(line);
     follower.end();
   } catch (error) {
+    // What a broken build has made so far is cache as well.
+    follower.end();
     if (callbacks.signal.aborted) throw cancelledError(callbacks.signal.reason);
     if (deadline.aborted) throw follower.failure(`it took more than ${LIMITS.imageBuildMs / 60_000} minutes`);
     throw engineError(error, "building the sandbox image");
@@ -69,10 +71,7 @@ class BuildFollower {
 
   take({ stream = "", error }: BuildLine): void {
     this.#output = (this.#output + stream + (error ?? "")).slice(-OUTPUT_CHARACTERS_MAX);
-    if (error !== undefined) {
-      this.end();
-      throw this.failure("a step failed");
-    }
+    if (error !== undefined) throw this.failure("a step failed");
     this.#imageId = /^ ---> ([0-9a-f]{12,64})\s*$/.exec(stream)?.[1] ?? this.#imageId;
     const step = /^Step (\d+)\/(\d+) : ([A-Z]+)/.exec(stream);
     if (step === null) return;

@@ -26,6 +26,7 @@ export interface EngineTraits {
 /** What `docker info` answers, as far as it is read here; older engines and look-alikes leave members out. */
 interface EngineAnswer {
   ServerVersion?: string;
+  OSType?: string;
   OperatingSystem?: string;
   Architecture?: string;
   NCPU?: number;
@@ -45,6 +46,7 @@ export async function connect(named: string | undefined, log: Log, around: Surro
       const docker = clientOf(endpoint);
       const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: PROBE_MS });
       log.debug({ endpoint: endpoint.label, version: answer.ServerVersion }, "Docker engine found");
+      checkLinux(answer);
       warnAboutBounds(answer, log);
       return { docker, endpoint, traits: traitsOf(answer) };
     } catch (error) {
@@ -106,6 +108,15 @@ export async function describeEngine({ docker, endpoint }: Connection): Promise<
 
 function traitsOf(answer: EngineAnswer): EngineTraits {
   return { cpus: answer.NCPU ?? 1, cgroupVersion: answer.CgroupVersion ?? "1", runtimes: Object.keys(answer.Runtimes ?? {}) };
+}
+
+function checkLinux({ OSType = "linux" }: EngineAnswer): void {
+  if (OSType === "linux") return;
+  throw new KernelboxError(
+    "unsupported",
+    "The Docker engine runs containers of another system than Linux.",
+    "Switch Docker Desktop to Linux containers.",
+  );
 }
 
 /** An engine without these controllers takes the bounds and drops them, so that only this line tells. */

@@ -43,9 +43,11 @@ export class DockerImages implements Images {
     const files = await contextFiles();
     const ref = refFor(flavour, files);
     let build = this.#builds.get(ref);
-    if (build === undefined) {
-      build = new SharedWork((tell, abort) => this.#build(flavour, ref, files, tell, abort).finally(() => this.#builds.delete(ref)));
-      this.#builds.set(ref, build);
+    if (build === undefined || build.isGivenUp) {
+      const begun = new SharedWork<ImageInfo, BuildProgress>((tell, abort) => this.#build(flavour, ref, files, tell, abort));
+      build = begun;
+      this.#builds.set(ref, begun);
+      void begun.settled.then(() => this.#builds.get(ref) === begun && this.#builds.delete(ref));
     }
     return await build.join(onProgress, signal);
   }

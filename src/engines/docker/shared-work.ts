@@ -5,6 +5,8 @@ export class SharedWork<Result, Progress> {
   readonly #abort = new AbortController();
   readonly #listeners = new Set<(progress: Progress) => void>();
   readonly #done: Promise<Result>;
+  /** Fulfilled in any case. Each caller hears of a failure; when all have left, nobody needs to. */
+  readonly settled: Promise<void>;
   #latest: Progress | undefined;
 
   constructor(run: (tell: (progress: Progress) => void, signal: AbortSignal) => Promise<Result>) {
@@ -12,8 +14,15 @@ export class SharedWork<Result, Progress> {
       this.#latest = progress;
       for (const listener of this.#listeners) listener(progress);
     }, this.#abort.signal);
-    // Each caller hears of a failure; when all have left, nobody needs to.
-    this.#done.catch(() => {});
+    this.settled = this.#done.then(
+      () => {},
+      () => {},
+    );
+  }
+
+  /** Nobody waits any more; whoever comes now must begin anew. */
+  get isGivenUp(): boolean {
+    return this.#abort.signal.aborted;
   }
 
   async join(onProgress: (progress: Progress) => void, signal?: AbortSignal): Promise<Result> {

@@ -185,7 +185,7 @@ test("one piece of 64 MB in chunks of 64 KB takes linear time", async () => {
   expect(await demultiplex(large, 64 * 1024)).toBe(64 * MB);
   const ratio = (await bestMs(() => demultiplex(large, 64 * 1024))) / (await bestMs(() => demultiplex(small, 64 * 1024)));
   // Linear is 8, quadratic 64.
-  expect(ratio).toBeLessThan(24);
+  expect(ratio).toBeLessThan(32);
 }, 60_000);
 
 test("a hundred thousand pieces of one byte in one chunk take linear time and no stack", async () => {
@@ -193,5 +193,5 @@ test("a hundred thousand pieces of one byte in one chunk take linear time and no
   const many = Buffer.concat(Array.from({ length: 100_000 }, () => piece(STDOUT, "x")));
   expect(await demultiplex(many, many.length)).toBe(100_000);
   const ratio = (await bestMs(() => demultiplex(many, many.length))) / (await bestMs(() => demultiplex(few, few.length)));
-  expect(ratio).toBeLessThan(24);
+  expect(ratio).toBeLessThan(32);
 }, 60_000);

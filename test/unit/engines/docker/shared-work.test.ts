@@ -38,7 +38,10 @@ test("one who leaves does not end the work of the others, and the last one does"
   first.abort();
   await expect(one).rejects.toMatchObject({ code: "cancelled" });
   expect(hand.signal.aborted).toBe(false);
+  expect(work.isGivenUp).toBe(false);
   last.abort();
   await expect(other).rejects.toMatchObject({ code: "cancelled" });
   expect(hand.signal.aborted).toBe(true);
+  expect(work.isGivenUp).toBe(true);
+  await work.settled;
 });

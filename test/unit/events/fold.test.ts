@@ -1,0 +1,164 @@
+import { describe, expect, it } from "vitest";
+import { BoundedText } from "../../../src/events/bounded-text.ts";
+import { type ExecutionEvent, eventFromWire, wireEventSchema } from "../../../src/events/event.ts";
+import { ExecutionFold, VALUE_TYPE } from "../../../src/events/fold.ts";
+import { pictureSize } from "../../../src/events/picture-size.ts";
+import { LIMITS } from "../../../src/limits.ts";
+
+let seq = 0;
+function event(type: string, data: object, attachments = Buffer.alloc(0)): ExecutionEvent {
+  const wire = { execution_id: "exe_1", context_id: "ctx_1", seq: ++seq, timestamp: "2026-01-01T00:00:00.000Z", type, data };
+  const read = eventFromWire(wireEventSchema.parse(wire), attachments);
+  if (read === undefined) throw new Error("not an event");
+  return read;
+}
+const stream = (text: string, name = "stdout") => event("stream", { name, text });
+const display = (mime: object, more = {}) => event("display_data", { mime, metadata: {}, ...more });
+const ended = (more = {}) =>
+  event("status", {
+    state: "ok",
+    incarnation: 1,
+    execution_count: 1,
+    duration_ms: 3.2,
+    started_at: "2026-01-01T00:00:00.000Z",
+    variables: "kept",
+    ...more,
+  });
+
+describe("folding events into a result", () => {
+  it("keeps the streams apart and in order", () => {
+    const fold = new ExecutionFold();
+    for (const one of [stream("a"), stream("e\n", "stderr"), stream("b\n"), ended()]) fold.add(one);
+    expect(fold.result()).toMatchObject({
+      status: "ok",
+      stdout: { text: "ab\n", leftOut: 0, totalBytes: 3 },
+      stderr: { text: "e\n" },
+      durationMs: 3,
+    });
+  });
+
+  it("takes the last value as text and as JSON, and lists its rich forms", () => {
+    const fold = new ExecutionFold();
+    fold.add(event("execute_result", { mime: { "text/plain": "{'a': 1}", [VALUE_TYPE]: '{"a":1}' } }));
+    expect(fold.result()).toMatchObject({ result: "{'a': 1}", resultJson: { a: 1 }, outputs: [] });
+    const table = new ExecutionFold();
+    const output = table.add(event("execute_result", { mime: { "text/plain": " a\n0 1", "text/html": "<table>" } }));
+    expect(output?.n).toBe(1);
+    expect(table.result()).toMatchObject({ result: " a\n0 1", resultJson: null, outputs: [{ n: 1, type: "text/html", text: " a\n0 1" }] });
+    const broken = new ExecutionFold();
+    broken.add(event("execute_result", { mime: { "text/plain": "x", [VALUE_TYPE]: "{not json" } }));
+    expect(broken.result().resultJson).toBeNull();
+    const large = new ExecutionFold();
+    large.add(
+      event("execute_result", { mime: { "text/plain": "x", [VALUE_TYPE]: JSON.stringify("y".repeat(LIMITS.replyResultJsonBytes)) } }),
+    );
+    expect(large.result().resultJson).toBeNull();
+  });
+
+  it("updates a display by its id, and clears when it is told to", () => {
+    const fold = new ExecutionFold();
+    fold.add(display({ "text/plain": "old" }, { display_id: "d" }));
+    fold.add(event("update_display_data", { mime: { "text/plain": "new" }, display_id: "d" }));
+    expect(fold.result().outputs).toMatchObject([{ n: 1, text: "new" }]);
+    fold.add(stream("x"));
+    fold.add(event("clear_output", { wait: true }));
+    expect(fold.result().stdout.text).toBe("x");
+    fold.add(display({ "text/plain": "after" }));
+    expect(fold.result()).toMatchObject({ outputs: [{ n: 2, text: "after" }], stdout: { text: "" } });
+    fold.add(event("clear_output", { wait: false }));
+    expect(fold.result().outputs).toEqual([]);
+  });
+
+  it("does not take the error of our own interrupt for the code's", () => {
+    const fold = new ExecutionFold();
+    fold.add(event("error", { name: "KeyboardInterrupt", value: "", traceback: [], after_stop: true }));
+    fold.add(ended({ state: "timeout" }));
+    expect(fold.result()).toMatchObject({ status: "timeout", error: null, state: { variables: "kept" } });
+  });
+
+  it("tells losses: of this execution, of an earlier one, of a whole sandbox", () => {
+    const own = new ExecutionFold();
+    own.add(ended({ state: "died", incarnation: 2, variables: "lost", reason: "exited", exit_code: 7 }));
+    expect(own.result().state).toMatchObject({
+      incarnation: 2,
+      variables: "lost",
+      reason: "exited",
+      message: expect.stringContaining("exit code 7"),
+    });
+    const earlier = new ExecutionFold(3);
+    const loss = { reason: "killed", incarnation: 1, at: "2026-01-01T00:00:00.000Z" };
+    earlier.add(event("status", { state: "running", incarnation: 2, loss }));
+    earlier.add(ended({ incarnation: 2 }));
+    expect(earlier.result()).toMatchObject({ status: "ok", state: { incarnation: 5, variables: "lost", reason: "killed" } });
+    const gone = new ExecutionFold();
+    gone.end("died", "sandbox_lost", "gone");
+    expect(gone.result()).toMatchObject({ status: "died", state: { variables: "lost", reason: "sandbox_lost", message: "gone" } });
+  });
+
+  it("bounds outputs and files, and counts what it leaves out", () => {
+    const fold = new ExecutionFold();
+    for (let n = 0; n < LIMITS.replyOutputs + 3; n++) fold.add(display({ "text/plain": String(n) }));
+    for (let n = 0; n < LIMITS.replyFiles + 2; n++) fold.add(event("file", { path: `/home/user/${n}`, change: "created", size_bytes: 1 }));
+    fold.add(event("gap", { events: 4, bytes: 100 }));
+    const result = fold.result();
+    expect([result.outputs.length, result.files.length]).toEqual([LIMITS.replyOutputs, LIMITS.replyFiles]);
+    expect(result.notices.join(" ")).toMatch(/4 events.*3 more outputs.*2 more changed files/);
+  });
+});
+
+describe("events of a hostile sandbox", () => {
+  it.each([
+    ["an attachment outside of what came", "display_data", { mime: { "image/png": { $attachment: [0, 10] } } }],
+    ["a negative offset", "display_data", { mime: { "image/png": { $attachment: [-5, 2] } } }],
+  ])("%s is no event", (_, type, data) => {
+    const wire = { execution_id: "e", context_id: "c", seq: 1, timestamp: "", type, data };
+    const read = wireEventSchema.safeParse(wire);
+    const mime = read.success ? eventFromWire(read.data, Buffer.alloc(4)) : undefined;
+    const value = mime?.type === "display_data" ? mime.data.mime.get("image/png") : undefined;
+    expect(value === undefined || !("bytes" in value)).toBe(true);
+  });
+
+  it.each([
+    ["an unknown type", "exec", {}],
+    ["a stream that is neither", "stream", { name: "stdin", text: "x" }],
+    ["text over the bound", "stream", { name: "stdout", text: "x".repeat(65_537) }],
+    ["too many forms", "display_data", { mime: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`a/${n}`, "x"])) }],
+    ["an endless traceback", "error", { name: "", value: "", traceback: Array.from({ length: 1_001 }, () => "x") }],
+    ["a state that is none", "status", { state: "fine" }],
+  ])("%s is refused", (_, type, data) => {
+    expect(wireEventSchema.safeParse({ execution_id: "e", context_id: "c", seq: 1, timestamp: "", type, data }).success).toBe(false);
+  });
+
+  it("names that mean something to JavaScript are only names", () => {
+    const fold = new ExecutionFold();
+    fold.add(display(JSON.parse('{"__proto__": "x", "constructor": "y", "text/plain": "z"}')));
+    expect(fold.result().outputs[0]?.text).toBe("z");
+    expect(({} as Record<string, unknown>).x).toBeUndefined();
+  });
+});
+
+describe("bounded text", () => {
+  it("keeps head and tail, whole characters, and counts the rest", () => {
+    const text = new BoundedText(10);
+    for (const piece of ["01234", "56789", "abcde"]) text.push(piece);
+    expect(text.render()).toEqual({ text: "01234\n[… 5 characters left out …]\nabcde", leftOut: 5 });
+    const emoji = new BoundedText(7);
+    emoji.push("ab😀😀😀😀cd");
+    expect(emoji.render().text.isWellFormed()).toBe(true);
+    const exact = new BoundedText(10);
+    exact.push("0123456789");
+    expect(exact.render()).toEqual({ text: "0123456789", leftOut: 0 });
+  });
+});
+
+describe("a picture's size", () => {
+  it("is read from the first bytes, and unknown for anything odd", () => {
+    const png = Buffer.from("89504e470d0a1a0a0000000d49484452000002800000019008060000", "hex");
+    expect(pictureSize(png)).toEqual({ widthPx: 640, heightPx: 400 });
+    const jpeg = Buffer.from("ffd8ffe000104a46494600010100000100010000ffc0001108003200640301220002110103110100", "hex");
+    expect(pictureSize(jpeg)).toEqual({ widthPx: 100, heightPx: 50 });
+    expect(pictureSize(Buffer.from("GIF89a\x10\x00\x20\x00", "latin1"))).toEqual({ widthPx: 16, heightPx: 32 });
+    for (const odd of [Buffer.alloc(0), png.subarray(0, 10), Buffer.from("ffd8ffe0ffff", "hex"), Buffer.from("text")])
+      expect(pictureSize(odd)).toBeUndefined();
+  });
+});

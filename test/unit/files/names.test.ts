@@ -1,0 +1,124 @@
+import { describe, expect, it } from "vitest";
+import { characterBoundary, decodeText, readBytes, readLines } from "../../../src/files/read-window.ts";
+import type { Source } from "../../../src/files/sources.ts";
+import { executionUri, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { absolutePath } from "../../../src/sandboxes/paths.ts";
+
+describe("paths", () => {
+  it.each([
+    ["x.txt", "/home/user/x.txt"],
+    ["./a/../b", "/home/user/b"],
+    ["/mnt/data", "/home/user"],
+    ["/mnt/data/a", "/home/user/a"],
+    ["/tmp/x", "/tmp/x"],
+    ["/mnt/shared/x", "/mnt/shared/x"],
+    ["//home//user//x", "/home/user/x"],
+    ["", "/home/user"],
+  ])("%s is %s", (path, absolute) => expect(absolutePath(path)).toBe(absolute));
+
+  it.each(["/", "/etc", "..", "../user2", "/home/user/..", "/home/username", "/tmpx", "/mnt/datax", "/mnt", "/proc/self/environ"])(
+    "%s lies outside",
+    (path) => {
+      expect(() => absolutePath(path)).toThrow(/outside/);
+    },
+  );
+});
+
+describe("resource names", () => {
+  it("read back what they were made from, whatever the path", () => {
+    for (const path of ["/home/user/a b.txt", "/home/user/100%/ü/图.csv", "/tmp/a?b#c", "/home/user/a&b=c+d;e"]) {
+      expect(parseUri(new URL(fileUri("sbx_1", path)).href)).toEqual({ kind: "file", sandboxId: "sbx_1", path });
+    }
+    expect(parseUri(executionUri("exe_1"))).toEqual({ kind: "execution", executionId: "exe_1" });
+    expect(parseUri(streamUri("exe_1", "stderr"))).toEqual({ kind: "stream", executionId: "exe_1", stream: "stderr" });
+    expect(parseUri(outputUri("exe_1", 12))).toEqual({ kind: "output", executionId: "exe_1", n: 12 });
+  });
+
+  it.each([
+    "kernelbox://",
+    "kernelbox://executions/",
+    "kernelbox://executions/a/outputs/0",
+    "kernelbox://executions/a/stdin",
+    "kernelbox://x/y",
+    "file:///etc/passwd",
+    "kernelbox://sandboxes/s/files/%E0%A4%A",
+  ])("%s is none of ours", (uri) => expect(parseUri(uri)).toBeUndefined());
+});
+
+function source(bytes: Buffer, piece = 7): Source {
+  return {
+    uri: "",
+    path: "",
+    sizeBytes: bytes.length,
+    mimeType: "text/plain",
+    modifiedAt: null,
+    mode: null,
+    stream: async (offset, limit, onData) => {
+      const end = limit === undefined ? bytes.length : Math.min(bytes.length, offset + limit);
+      for (let at = offset; at < end; at += piece) if (!onData(bytes.subarray(at, Math.min(end, at + piece)))) return;
+    },
+  };
+}
+
+describe("windows of a text", () => {
+  const text = Array.from({ length: 20 }, (_, n) => `line ${n + 1}\n`).join("");
+
+  it("are what slicing its lines gives, for every offset and limit, however the bytes come", async () => {
+    const lines = text.split(/(?<=\n)/);
+    for (const piece of [1, 7, 1_000]) {
+      for (const offset of [1, 2, 19, 20, 21, 30]) {
+        for (const limit of [1, 2, 20, 100]) {
+          const window = await readLines(source(Buffer.from(text), piece), offset, limit);
+          expect(window.content).toBe(lines.slice(offset - 1, offset - 1 + limit).join(""));
+          const isMore = offset - 1 + limit < lines.length;
+          expect([window.nextOffset, window.lines]).toEqual(isMore ? [offset + limit, null] : [null, 20]);
+        }
+      }
+    }
+  });
+
+  it("count lines with and without a last newline", async () => {
+    for (const [content, lines] of [
+      ["", 0],
+      ["a", 1],
+      ["a\n", 1],
+      ["a\nb", 2],
+      ["\n", 1],
+      ["\n\n", 2],
+    ] as const) {
+      expect((await readLines(source(Buffer.from(content)), 1, 100)).lines).toBe(lines);
+    }
+  });
+
+  it("stop at whole lines, or at whole characters of a line that is too long", async () => {
+    const rows = `${"x".repeat(999)}\n`.repeat(100);
+    const first = await readLines(source(Buffer.from(rows), 65_536), 1, 10_000);
+    expect(first).toMatchObject({ nextOffset: 51, nextOffsetBytes: null });
+    expect(first.content).toHaveLength(LIMITS.readFileBytes);
+    const wide = await readLines(source(Buffer.from("é".repeat(40_000)), 65_536), 1, 10);
+    expect(wide.nextOffsetBytes).toBe(LIMITS.readFileBytes);
+    const odd = await readLines(source(Buffer.from(`a${"é".repeat(40_000)}`), 65_536), 1, 10);
+    expect(odd.nextOffsetBytes).toBe(LIMITS.readFileBytes - 1);
+  });
+
+  it("are bytes where bytes are asked for", async () => {
+    expect((await readBytes(source(Buffer.from("0123456789")), 3, 4)).toString()).toBe("3456");
+    expect((await readBytes(source(Buffer.from("012")), 2, 10)).toString()).toBe("2");
+  });
+
+  it("refuse what is not text", () => {
+    for (const bytes of [Buffer.from([0xff, 0xfe]), Buffer.from("a\0b"), Buffer.from([0xe2, 0x82])])
+      expect(() => decodeText(bytes)).toThrow(/UTF-8/);
+  });
+
+  it("end at characters", () => {
+    for (const character of ["a", "é", "图", "😀"]) {
+      const bytes = Buffer.from(`x${character}`);
+      for (let cut = 1; cut <= bytes.length; cut++) {
+        const at = characterBoundary(bytes.subarray(0, cut));
+        expect(at).toBe(cut === bytes.length ? cut : 1);
+      }
+    }
+  });
+});

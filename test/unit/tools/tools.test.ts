@@ -1,0 +1,92 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import * as z from "zod";
+import { FLAGS, readConfig } from "../../../src/config.ts";
+import { nearest } from "../../../src/tools/define-tool.ts";
+import { TOOLS } from "../../../src/tools/index.ts";
+import { page } from "../../../src/tools/page.ts";
+
+const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
+const TOKENS_MAX = 6_000;
+/** JSON of schemas and prose comes to somewhat more characters a token; this errs on the safe side. */
+const CHARACTERS_PER_TOKEN = 3.3;
+
+const shown = TOOLS.map((tool) => ({
+  name: tool.name,
+  title: tool.title,
+  description: tool.description,
+  annotations: tool.annotations,
+  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }),
+  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }),
+}));
+
+describe("the tools as hosts see them", () => {
+  it("are those of the golden file: a difference is a change of the contract (UPDATE_GOLDEN=1 writes it)", () => {
+    if (process.env.UPDATE_GOLDEN === "1") writeFileSync(GOLDEN, `${JSON.stringify(shown, null, 2)}\n`);
+    expect(shown).toEqual(JSON.parse(readFileSync(GOLDEN, "utf8")));
+  });
+
+  it("cost a host few tokens", () => {
+    expect(JSON.stringify(shown).length / CHARACTERS_PER_TOKEN).toBeLessThan(TOKENS_MAX);
+  });
+
+  it.each(shown.map((tool) => [tool.name, tool] as const))("%s has a name, a description and hints that hosts take", (_, tool) => {
+    expect(tool.name).toMatch(/^[a-z_]{1,40}$/);
+    expect(tool.description.length).toBeLessThan(2_000);
+    expect(Object.keys(tool.annotations).sort()).toEqual(["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"]);
+    const properties = Object.keys(tool.inputSchema.properties ?? {});
+    expect(properties).toContain("sandbox_id");
+    expect(properties.every((name) => /^[a-z_]+$/.test(name))).toBe(true);
+    if (tool.name.includes("file") || tool.name.includes("directory"))
+      expect(tool.description).toMatch(/^In the sandbox, not on the user's machine:/);
+  });
+});
+
+describe("names that were nearly right", () => {
+  it.each([
+    ["timeout", "timeout_s"],
+    ["timeoutSeconds", "timeout_s"],
+    ["contextId", "context_id"],
+    ["lang", "language"],
+    ["source", undefined],
+  ])("%s", (given, meant) => {
+    expect(nearest(given, ["code", "language", "context_id", "sandbox_id", "timeout_s", "env"])).toBe(meant);
+  });
+});
+
+describe("pages", () => {
+  it("give every item once, in order", () => {
+    const all = Array.from({ length: 7 }, (_, n) => `id${n}`);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const { items, nextCursor } = page(all, (id) => id, { limit: 3, cursor });
+      seen.push(...items);
+      cursor = nextCursor ?? undefined;
+    } while (cursor !== undefined);
+    expect(seen).toEqual(all);
+    expect(page(all, (id) => id, { limit: 7 }).nextCursor).toBeNull();
+    expect(() => page(all, (id) => id, { limit: 3, cursor: "gone" })).toThrow(/cursor/);
+  });
+});
+
+describe("settings", () => {
+  it("come from flags, then the environment, then defaults", () => {
+    expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30 });
+    expect(readConfig({ memory: "1024" }, { KERNELBOX_MEMORY: "4096", KERNELBOX_CPUS: "1.5" })).toMatchObject({ memory: 1_024, cpus: 1.5 });
+    expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
+  });
+
+  it.each([
+    [{ memory: "lots" }, "--memory"],
+    [{ pids: "1" }, "--pids"],
+    [{ image: "-rm" }, "--image"],
+    [{ workspace: "2048" }, "--workspace"],
+    [{ lease: "1" }, "--lease"],
+    [{ runtime: "a b" }, "--runtime"],
+    [{ logLevel: "loud" }, "--log-level"],
+  ])("that cannot be name their flag: %j", (flags, named) => {
+    expect(() => readConfig(flags, {})).toThrow(named);
+  });
+});
