@@ -59,16 +59,18 @@ class Transfer:
         """Sends what `read` gives, a piece of at most so many bytes at a time, until it gives nothing."""
         sent = 0
         self.has_sent = True
-        while True:
-            while self._may_send <= 0:
-                self._changed.clear()
-                await self._changed.wait()
-            piece = read(min(self._may_send, limits.FRAME_BYTES))
-            if not piece:
-                self._outbox.bulk([frames.encode(frames.END, self.stream)], hold=True)
-                return sent
-            self._may_send -= len(piece)
-            sent += len(piece)
-            self._outbox.bulk([frames.encode(frames.DATA, self.stream, piece)])
+        while piece := read(limits.FRAME_BYTES):
+            view = memoryview(piece)
+            while view:
+                while self._may_send <= 0:
+                    self._changed.clear()
+                    await self._changed.wait()
+                part = view[: self._may_send]
+                self._may_send -= len(part)
+                sent += len(part)
+                self._outbox.bulk([frames.encode(frames.DATA, self.stream, part)])
+                view = view[len(part) :]
             # An interrupt that waits behind this piece must not wait behind the next one too.
             await asyncio.sleep(0)
+        self._outbox.bulk([frames.encode(frames.END, self.stream)], hold=True)
+        return sent

@@ -1,0 +1,1 @@
+"""Tests of the supervisor's parts. They run inside the image: test/sandbox/supervisor.test.ts sends them there."""

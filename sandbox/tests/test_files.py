@@ -1,0 +1,155 @@
+import asyncio
+import os
+import shutil
+import tempfile
+import unittest
+
+from kernelbox import limits
+from kernelbox.errors import RequestError
+from kernelbox.files import Files
+from kernelbox.paths import Paths
+from kernelbox.transfer import Transfer
+
+
+class Wire:
+    """In place of the outbox: takes what would be sent."""
+
+    def __init__(self):
+        self.frames = []
+
+    def control(self, frame):
+        self.frames.append(frame)
+
+    def bulk(self, frames, *, hold=False):
+        self.frames += frames
+
+
+class FilesTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.paths = Paths({"/home/user": self.folder})
+        self.files = Files(self.paths)
+
+    def tearDown(self):
+        self.paths.close()
+        shutil.rmtree(self.folder)
+
+    def there(self, name):
+        return os.path.join(self.folder, name)
+
+    async def write(self, path, *pieces, end=True, **params):
+        transfer = Transfer(1, Wire())
+        task = asyncio.create_task(self.files.write({"path": path, "create_parents": True, **params}, transfer))
+        for piece in pieces:
+            transfer.data(piece)
+        if end:
+            transfer.end()
+            return await task
+        await asyncio.sleep(0.01)
+        return task
+
+    async def test_writes_and_reads_back(self):
+        content = os.urandom(700_000)
+        written = await self.write("deep/er/file", content[:300_000], content[300_000:], mode="640")
+        self.assertEqual(written, {"path": "/home/user/deep/er/file", "size_bytes": 700_000, "created": True})
+        self.assertEqual(os.stat(self.there("deep/er/file")).st_mode & 0o777, 0o640)
+        wire = Wire()
+        read = await self.files.read({"path": "deep/er/file", "offset": 5, "limit": 600_000}, Transfer(1, wire))
+        self.assertEqual(read["sent_bytes"], 600_000)
+        self.assertEqual(b"".join(frame[10:] for frame in wire.frames), content[5:600_005])
+
+    async def test_keeps_the_mode_of_a_file_that_it_replaces(self):
+        with open(self.there("script"), "w"):
+            os.chmod(self.there("script"), 0o755)
+        await self.write("script", b"new")
+        self.assertEqual(os.stat(self.there("script")).st_mode & 0o777, 0o755)
+
+    async def test_an_abort_leaves_nothing_and_the_old_content(self):
+        with open(self.there("file"), "w") as file:
+            file.write("old")
+        task = await self.write("file", b"half", end=False)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(os.listdir(self.folder), ["file"])
+        self.assertEqual(open(self.there("file")).read(), "old")
+
+    async def test_an_aborted_append_is_taken_back(self):
+        with open(self.there("log"), "w") as file:
+            file.write("one\n")
+        await self.write("log", b"two\n", append=True)
+        task = await self.write("log", b"thr", append=True, end=False)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(open(self.there("log")).read(), "one\ntwo\n")
+
+    async def test_overwrites_only_when_it_may_also_when_the_file_comes_meanwhile(self):
+        task = await self.write("new", b"mine", end=False, overwrite=False)
+        self.assertTrue(isinstance(task, asyncio.Task))
+        with open(self.there("new"), "w") as file:
+            file.write("theirs")
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        with self.assertRaises(RequestError) as caught:
+            await self.write("new", b"mine", overwrite=False)
+        self.assertEqual(caught.exception.code, "already_exists")
+        self.assertEqual(open(self.there("new")).read(), "theirs")
+
+    async def test_special_files_are_neither_read_nor_written(self):
+        os.mkfifo(self.there("fifo"))
+        os.mkdir(self.there("folder"))
+        os.symlink("/etc/passwd", self.there("link"))
+        for name in ("fifo", "folder", "link"):
+            with self.subTest(name=name):
+                with self.assertRaises((OSError, RequestError)):
+                    await asyncio.wait_for(self.files.read({"path": name}, Transfer(1, Wire())), 2)
+                with self.assertRaises((OSError, RequestError)):
+                    await asyncio.wait_for(self.write(name, b"x"), 2)
+
+    async def test_reading_stops_at_its_credit_and_goes_on_with_more(self):
+        with open(self.there("large"), "wb") as file:
+            file.truncate(3 * limits.CREDIT_BYTES)
+        wire = Wire()
+        transfer = Transfer(1, wire)
+        task = asyncio.create_task(self.files.read({"path": "large"}, transfer))
+        await asyncio.sleep(0.05)
+        self.assertEqual(sum(len(frame) - 10 for frame in wire.frames), limits.CREDIT_BYTES)
+        transfer.credit(2 * limits.CREDIT_BYTES)
+        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], 3 * limits.CREDIT_BYTES)
+
+    async def test_a_writer_that_sends_past_its_credit_is_not_kept(self):
+        transfer = Transfer(1, Wire())
+        for _ in range(limits.CREDIT_BYTES // limits.FRAME_BYTES + 3):
+            transfer.data(bytes(limits.FRAME_BYTES))
+        self.assertLessEqual(sum(map(len, transfer._received)), limits.CREDIT_BYTES)
+
+    async def test_lists_in_order_by_pages_with_odd_names(self):
+        names = [b"a", b"a-b", b"a/x", b"a/y", b"b\nc", b"\xff\xfe"]
+        for name in names:
+            full = os.path.join(os.fsencode(self.folder), name)
+            if name == b"a":
+                os.mkdir(full)
+            else:
+                open(full, "w").close()
+        seen, after = [], None
+        while True:
+            page = self.files.list({"path": ".", "depth": 3, "limit": 2, **({"after": after} if after else {})})
+            seen += [(entry["path"], entry["type"], entry.get("lossy", False)) for entry in page["entries"]]
+            after = page.get("next")
+            if after is None:
+                break
+        self.assertEqual([path for path, _, _ in seen[:5]], [f"/home/user/{name}" for name in ("a", "a/x", "a/y", "a-b", "b\nc")])
+        self.assertEqual(seen[5][2], True)
+
+    async def test_a_file_that_shrinks_while_it_is_read_ends_the_transfer(self):
+        with open(self.there("f"), "wb") as file:
+            file.truncate(2 * limits.CREDIT_BYTES)
+        transfer = Transfer(1, Wire())
+        task = asyncio.create_task(self.files.read({"path": "f"}, transfer))
+        await asyncio.sleep(0.02)
+        os.truncate(self.there("f"), 10)
+        transfer.credit(2 * limits.CREDIT_BYTES)
+        # One piece was read ahead of the credit.
+        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], limits.CREDIT_BYTES + limits.FRAME_BYTES)
