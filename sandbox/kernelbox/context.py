@@ -303,7 +303,7 @@ class Context:
         execution.output(message)
         if execution.is_complete:
             self._complete(execution)
-        elif execution.log.is_full and execution.stopping is None and self._client is not None and not self._client.is_paused:
+        elif self._is_ahead_of_the_server(execution):
             self._hold_back(execution)
         elif execution.is_idle and message.kind == "status":
             self._expect_other_half(execution)
@@ -404,6 +404,11 @@ class Context:
             pass
 
     # Holding the kernel back.
+
+    def _is_ahead_of_the_server(self, execution: Execution) -> bool:
+        if execution.stopping is not None or self._client is None or self._client.is_paused:
+            return False
+        return execution.log.is_full and not execution.log.is_dropping
 
     def _hold_back(self, execution: Execution) -> None:
         if not self._is_attached():

@@ -52,6 +52,10 @@ class EventLog:
         self.last = 0
 
     @property
+    def is_dropping(self) -> bool:
+        return self._is_dropping
+
+    @property
     def is_full(self) -> bool:
         return self._unacked_bytes >= limits.UNACKED_BYTES or self.last - self._acked >= limits.UNACKED_EVENTS
 

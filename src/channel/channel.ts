@@ -116,9 +116,10 @@ export class Channel {
     this.#requests.set(stream, request);
     try {
       this.#send(FRAME.request, stream, Buffer.from(JSON.stringify({ method, params })));
-      if (call.body !== undefined) await this.#upload(stream, request, call.body);
-      const payload = await request.response;
-      return readResponse(payload, schema);
+      const sending = call.body === undefined ? undefined : this.#upload(stream, request, call.body);
+      // An answer that comes before the body was sent is a refusal, and a body that fails is no reason to wait for one.
+      const answered = sending === undefined ? request.response : Promise.race([request.response, sending.then(() => request.response)]);
+      return readResponse(await answered, schema);
     } finally {
       this.#requests.delete(stream);
       request.dispose();
