@@ -5,13 +5,14 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
-from . import changed_files, limits, usage
+from . import changed_files, limits
 from .errors import RequestError
 from .event_log import now
 from .execution import Execution
-from .kernel_client import KernelClient, Message
-from .kernel_process import KernelProcess, start_kernel
+from .kernel import Kernel
+from .kernel_client import Message
 from .paths import HOME
 from .reaper import Reaper
 
@@ -46,15 +47,11 @@ class Context:
         self._loop = loop
         self._reaper = reaper
         self._is_attached = is_attached
-        self._kernel: KernelProcess | None = None
-        self._client: KernelClient | None = None
-        self._ready: asyncio.Future[None] | None = None
+        self._kernel: Kernel | None = None
         self._start: asyncio.Task[None] | None = None
-        self._info_replied = False
-        self._iopub_seen = False
         self._loss: Json | None = None
-        self._oom_kills = usage.oom_kills()
-        self._finished: dict[str, Execution] = {}
+        # By the id of the message that started them; kept by whoever keeps the executions themselves.
+        self._finished: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._execution_count = 0
         self._created_at = self._active_at = now()
         self._timers: list[asyncio.TimerHandle] = []
@@ -66,7 +63,7 @@ class Context:
     async def start(self) -> None:
         """Starts the first kernel, or a new one where the last has ended; waits until it answers."""
         if self._start is None or self._start.done():
-            if self._kernel is not None and self._kernel.is_alive and self._ready is not None and self._ready.done():
+            if self._kernel is not None and self._kernel.is_ready:
                 return
             self._start = self._loop.create_task(self._start_kernel())
         await asyncio.shield(self._start)
@@ -75,9 +72,7 @@ class Context:
         running = self.running
         if running is not None and running.stopping is None:
             running.stopping = "restart"
-        if self._start is not None:
-            self._start.cancel()
-        self._kill()
+        self._abandon_kernel()
         self._note_loss("restarted")
         if running is not None and not running.is_ended:
             self._end(running, "cancelled", variables="lost", reason="restarted", incarnation=self.incarnation + 1)
@@ -89,11 +84,9 @@ class Context:
             execution.finish("cancelled", max(1, self.incarnation), variables="kept", reason=None)
         self.queue.clear()
         running = self.running
-        self._kill()
+        self._abandon_kernel()
         if running is not None and not running.is_ended:
             self._end(running, "cancelled", variables="lost", reason="killed", incarnation=self.incarnation)
-        if self._start is not None:
-            self._start.cancel()
 
     def submit(self, execution: Execution) -> str:
         if len(self.queue) >= limits.QUEUE:
@@ -141,98 +134,60 @@ class Context:
     # The kernel's life.
 
     async def _start_kernel(self) -> None:
-        if self._client is not None:
-            self._client.close()
+        if self._kernel is not None:
+            self._kernel.abandon()
         self.incarnation += 1
-        self._info_replied = self._iopub_seen = False
-        self._ready = self._loop.create_future()
-        self._oom_kills = usage.oom_kills()
-        kernel = start_kernel(self.language, self.cwd, self._env, self._reaper, lambda: self._kernel_ended(kernel))
-        self._kernel = kernel
-        client = KernelClient(self._loop, kernel.connection, on_output=self._output, on_reply=self._reply)
-        self._client = client
-        deadline = self._loop.time() + self._start_timeout_s
-        try:
-            while not self._ready.done():
-                # The output channel is joined a moment after the kernel answers; asking again makes it say something that shows that it is.
-                client.send("kernel_info_request", {})
-                wait_s = limits.NUDGE_S if self._info_replied else self._start_timeout_s
-                wait_s = min(wait_s, max(0.0, deadline - self._loop.time()))
-                await asyncio.wait([self._ready], timeout=max(wait_s, 0.01) if self._info_replied else min(wait_s, 0.5))
-                if self._loop.time() >= deadline and not self._ready.done():
-                    kernel.kill()
-                    raise RequestError("deadline_exceeded", f"the kernel did not answer within {self._start_timeout_s:g} s")
-            if not kernel.is_alive:
-                details = {"last_words": kernel.last_words(), "exit_code": kernel.exit_code, "exit_signal": kernel.exit_signal}
-                raise RequestError("kernel_died", "the kernel ended while it was starting", details)
-        finally:
-            kernel.close()
+        self._kernel = Kernel(
+            self._loop,
+            self._reaper,
+            language=self.language,
+            cwd=self.cwd,
+            env=self._env,
+            on_output=self._output,
+            on_reply=self._reply,
+            on_end=self._kernel_ended,
+        )
+        await self._kernel.ready(self._start_timeout_s)
         self._active_at = now()
 
-    def _kernel_ended(self, kernel: KernelProcess) -> None:
-        if kernel is not self._kernel:
-            return
-        # Its last messages may still be on their way through the sockets.
-        self._loop.call_later(limits.LAST_MESSAGES_S, self._bury, kernel)
-
-    def _bury(self, kernel: KernelProcess) -> None:
-        if kernel is not self._kernel:
-            return
-        if self._client is not None:
-            self._client.drain()
-            self._client.close()
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
-            return
-        reason = self._death_reason(kernel)
+    def _kernel_ended(self, kernel: Kernel) -> None:
         execution = self.running
         if execution is None:
-            if not self._is_deleted:
-                self._note_loss(reason)
-            return
-        if execution.is_ended:
+            self._note_loss(kernel.death_reason())
             return
         incarnation = self.incarnation + 1
-        if execution.stopping in ("timeout", "cancelled"):
+        if execution.stopping is not None:
             reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
             self._end(execution, execution.stopping, variables="lost", reason=reason, incarnation=incarnation)
-        else:
-            self._end(
-                execution,
-                "died",
-                variables="lost",
-                reason=reason,
-                incarnation=incarnation,
-                exit_code=kernel.exit_code,
-                exit_signal=kernel.exit_signal,
-            )
-
-    def _death_reason(self, kernel: KernelProcess) -> str:
-        kills = usage.oom_kills()
-        was_memory = kernel.exit_signal == 9 and kills > self._oom_kills
-        self._oom_kills = kills
-        if was_memory:
-            return "out_of_memory"
-        return "killed" if kernel.exit_signal else "exited"
+            return
+        self._end(
+            execution,
+            "died",
+            variables="lost",
+            reason=kernel.death_reason(),
+            incarnation=incarnation,
+            exit_code=kernel.exit_code,
+            exit_signal=kernel.exit_signal,
+        )
 
     def _note_loss(self, reason: str) -> None:
         """What the next execution will be told, unless an earlier loss is still untold."""
         if self._loss is None:
             self._loss = {"reason": reason, "incarnation": max(1, self.incarnation), "at": now()}
 
-    def _kill(self) -> None:
-        kernel, self._kernel = self._kernel, None
-        if self._client is not None:
-            self._client.close()
-        if kernel is not None:
-            kernel.kill()
+    def _abandon_kernel(self) -> None:
+        if self._start is not None:
+            self._start.cancel()
+        if self._kernel is not None:
+            self._kernel.abandon()
+            self._kernel = None
 
     # Executions.
 
     def _pump(self) -> None:
         if self.running is None and self.queue and not self._is_deleted:
             self.running = self.queue.popleft()
-            if self._kernel is not None and self._kernel.is_alive and self._ready is not None and self._ready.done():
+            if self._kernel is not None and self._kernel.is_ready:
                 self._send(self.running)
             else:
                 self._loop.create_task(self._start_then_send(self.running))
@@ -253,26 +208,16 @@ class Context:
             self._send(execution)
 
     def _send(self, execution: Execution) -> None:
-        assert self._client is not None
+        assert self._kernel is not None
         if execution.stopping is not None:
             self._end(execution, "cancelled", variables="kept", reason=None, incarnation=self.incarnation)
             return
-        self._oom_kills = usage.oom_kills()
         execution.files_before = changed_files.look(HOME)
         loss, self._loss = self._loss, None
         stops_at = datetime.now(UTC) + timedelta(seconds=execution.timeout_s)
         execution.start(self.incarnation, loss, stops_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-        content = {
-            "code": execution.code,
-            "silent": False,
-            "store_history": True,
-            "user_expressions": {},
-            "allow_stdin": False,
-            "stop_on_error": False,
-        }
-        metadata = {"kernelbox_env": execution.env} if execution.env else {}
         self._later(execution.timeout_s, lambda: self._stop(execution, "timeout"))
-        execution.message_id = self._client.send("execute_request", content, metadata)
+        execution.message_id = self._kernel.execute(execution.code, execution.env)
 
     def _stop(self, execution: Execution, why: str) -> None:
         """Interrupt; a kernel that has not ended the code after the grace is killed."""
@@ -289,10 +234,6 @@ class Context:
         self._later(limits.INTERRUPT_GRACE_S, lambda: None if execution.is_ended else kernel.kill())
 
     def _output(self, message: Message) -> None:
-        self._iopub_seen = True
-        self._check_ready()
-        if message.kind == "iopub_welcome":
-            return
         execution = self.running
         if execution is None or message.parent_id != execution.message_id:
             # Of a thread or a process that an earlier execution has left: it belongs to that one, or to nobody.
@@ -309,12 +250,8 @@ class Context:
             self._expect_other_half(execution)
 
     def _reply(self, message: Message) -> None:
-        if message.kind == "kernel_info_reply":
-            self._info_replied = True
-            self._check_ready()
-            return
         execution = self.running
-        if message.kind != "execute_reply" or execution is None or message.parent_id != execution.message_id:
+        if execution is None or message.parent_id != execution.message_id:
             return
         execution.take_reply(message.content)
         if execution.is_complete:
@@ -322,15 +259,11 @@ class Context:
         else:
             self._expect_other_half(execution)
 
-    def _check_ready(self) -> None:
-        if self._info_replied and self._iopub_seen and self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
-
     def _expect_other_half(self, execution: Execution) -> None:
         def give_up() -> None:
-            if execution.is_ended or self._client is None:
+            if execution.is_ended or self._kernel is None:
                 return
-            if self._client.is_paused:
+            if self._kernel.is_paused:
                 # It is we who do not read; the other half will come when we do.
                 self._expect_other_half(execution)
                 return
@@ -376,8 +309,6 @@ class Context:
         self._active_at = now()
         if execution.message_id:
             self._finished[execution.message_id] = execution
-            while len(self._finished) > limits.ENDED_EXECUTIONS:
-                del self._finished[next(iter(self._finished))]
         if self.running is execution:
             self.running = None
         if variables == "lost" and not self._is_deleted and reason != "restarted":
@@ -406,7 +337,7 @@ class Context:
     # Holding the kernel back.
 
     def _is_ahead_of_the_server(self, execution: Execution) -> bool:
-        if execution.stopping is not None or self._client is None or self._client.is_paused:
+        if execution.stopping is not None or self._kernel is None or self._kernel.is_paused:
             return False
         return execution.log.is_full and not execution.log.is_dropping
 
@@ -414,8 +345,8 @@ class Context:
         if not self._is_attached():
             execution.log.drop()
             return
-        assert self._client is not None
-        self._client.pause()
+        assert self._kernel is not None
+        self._kernel.pause()
         self._stall = self._loop.call_later(limits.STALL_S, self._give_up_holding, execution)
 
     def _give_up_holding(self, execution: Execution) -> None:
@@ -427,8 +358,8 @@ class Context:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
-        if self._client is not None:
-            self._client.resume()
+        if self._kernel is not None:
+            self._kernel.resume()
 
     def _later(self, delay_s: float, action: Callable[[], None]) -> None:
         self._timers.append(self._loop.call_later(delay_s, action))

@@ -1,0 +1,153 @@
+"""One kernel, from its start to its end: its process, its sockets, and whether it answers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from . import limits, usage
+from .errors import RequestError
+from .kernel_client import KernelClient, Message
+from .kernel_process import start_kernel
+from .reaper import Reaper
+
+Json = dict[str, Any]
+
+_SIGKILL = 9
+
+
+class Kernel:
+    """Starts with its constructor, is usable after `ready`, and says once, through `on_end`, that it has ended after that."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        reaper: Reaper,
+        *,
+        language: str,
+        cwd: str,
+        env: dict[str, str],
+        on_output: Callable[[Message], None],
+        on_reply: Callable[[Message], None],
+        on_end: Callable[["Kernel"], None],
+    ) -> None:
+        self._loop = loop
+        self._on_output = on_output
+        self._on_reply = on_reply
+        self._on_end = on_end
+        self._answered: asyncio.Future[None] = loop.create_future()
+        self._info_replied = False
+        self._output_seen = False
+        self._oom_kills = usage.oom_kills()
+        self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
+        self._client = KernelClient(loop, self._process.connection, on_output=self._output, on_reply=self._reply)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._process.is_alive and self._answered.done()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive
+
+    @property
+    def exit_code(self) -> int:
+        return self._process.exit_code
+
+    @property
+    def exit_signal(self) -> int:
+        return self._process.exit_signal
+
+    @property
+    def is_paused(self) -> bool:
+        return self._client.is_paused
+
+    async def ready(self, timeout_s: float) -> None:
+        """Waits until it answers and its output is seen. `kernel_died` or `deadline_exceeded` where it never will."""
+        deadline = self._loop.time() + timeout_s
+        try:
+            while not self._answered.done():
+                # The output channel is joined a moment after the kernel answers. A kernel that does not welcome us says something when asked again.
+                self._client.send("kernel_info_request", {})
+                await asyncio.wait([self._answered], timeout=limits.NUDGE_S)
+                if self._loop.time() >= deadline and not self._answered.done():
+                    self.kill()
+                    raise RequestError("deadline_exceeded", f"the kernel did not answer within {timeout_s:g} s")
+            if not self._process.is_alive:
+                words = self._process.last_words()
+                details = {"last_words": words, "exit_code": self.exit_code, "exit_signal": self.exit_signal}
+                raise RequestError("kernel_died", "the kernel ended while it was starting", details)
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+        finally:
+            self._process.close()
+
+    def execute(self, code: str, env: dict[str, str]) -> str:
+        """Sends code; gives the id that its messages will bear as their parent."""
+        self._oom_kills = usage.oom_kills()
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        return self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
+
+    def interrupt(self) -> None:
+        self._process.interrupt()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def pause(self) -> None:
+        self._client.pause()
+
+    def resume(self) -> None:
+        self._client.resume()
+
+    def abandon(self) -> None:
+        """Nobody listens to it any more: it is killed, and its end is not told."""
+        self._on_end = _nothing
+        self._client.close()
+        self.kill()
+
+    def death_reason(self) -> str:
+        """`out_of_memory` where the container's count of such kills has grown since its last execution began."""
+        if self.exit_signal == _SIGKILL and usage.oom_kills() > self._oom_kills:
+            return "out_of_memory"
+        return "killed" if self.exit_signal else "exited"
+
+    def _output(self, message: Message) -> None:
+        self._output_seen = True
+        self._check_answered()
+        if message.kind != "iopub_welcome":
+            self._on_output(message)
+
+    def _reply(self, message: Message) -> None:
+        if message.kind == "kernel_info_reply":
+            self._info_replied = True
+            self._check_answered()
+        elif message.kind == "execute_reply":
+            self._on_reply(message)
+
+    def _check_answered(self) -> None:
+        if self._info_replied and self._output_seen and not self._answered.done():
+            self._answered.set_result(None)
+
+    def _process_ended(self) -> None:
+        # Its last messages may still be on their way through the sockets.
+        self._loop.call_later(limits.LAST_MESSAGES_S, self._bury)
+
+    def _bury(self) -> None:
+        self._client.drain()
+        self._client.close()
+        if self._answered.done():
+            self._on_end(self)
+        else:
+            self._answered.set_result(None)
+
+
+def _nothing(_kernel: Kernel) -> None:
+    """Takes the word of an abandoned kernel's end."""
