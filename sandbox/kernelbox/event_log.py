@@ -41,7 +41,7 @@ class EventLog:
         self._ids = {"execution_id": execution_id, "context_id": context_id}
         self._send = send
         self._kept: deque[_Kept] = deque()
-        self._kept_bytes = 0
+        self.kept_bytes = 0
         self._acked = 0
         self._unacked_bytes = 0
         self._is_dropping = False
@@ -112,15 +112,15 @@ class EventLog:
         head = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
         message = len(head).to_bytes(4, "big") + head + attachments
         self._kept.append(_Kept(self.last, message))
-        self._kept_bytes += len(message)
+        self.kept_bytes += len(message)
         self._unacked_bytes += len(message)
         self._trim()
         self._send(message, hold)
 
     def _trim(self) -> None:
         """Acknowledged events are kept too while there is room, for a server that lost its own copy."""
-        while self._kept and self._kept[0].seq <= self._acked and self._kept_bytes > limits.UNACKED_BYTES:
-            self._kept_bytes -= len(self._kept.popleft().message)
+        while self._kept and self._kept[0].seq <= self._acked and self.kept_bytes > limits.UNACKED_BYTES:
+            self.kept_bytes -= len(self._kept.popleft().message)
 
 
 def _size(data: Json) -> int:

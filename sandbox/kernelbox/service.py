@@ -181,11 +181,14 @@ class Service:
         return {}
 
     def _forget_old(self) -> None:
+        """Ended executions are kept for a server that comes back: so many, so long, and in so much memory."""
         now = self._loop.time()
         ended = [execution for execution in self._executions.values() if execution.is_ended]
-        surplus = len(ended) - limits.ENDED_EXECUTIONS + 1
+        kept_bytes = sum(execution.log.kept_bytes for execution in ended)
         for at, execution in enumerate(ended):
-            if at < surplus or now - execution.ended > limits.ENDED_EXECUTION_S:
+            is_surplus = len(ended) - at >= limits.ENDED_EXECUTIONS or kept_bytes > limits.ENDED_BYTES
+            if is_surplus or now - execution.ended > limits.ENDED_EXECUTION_S:
+                kept_bytes -= execution.log.kept_bytes
                 self._executions.pop(execution.execution_id, None)
                 self._followed.discard(execution.execution_id)
 

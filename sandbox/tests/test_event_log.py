@@ -62,7 +62,7 @@ class Log(unittest.TestCase):
         for _ in range(400):
             self.stream(60_000)
             self.log.acknowledge(self.log.last)
-        self.assertLessEqual(self.log._kept_bytes, limits.UNACKED_BYTES + 70_000)
+        self.assertLessEqual(self.log.kept_bytes, limits.UNACKED_BYTES + 70_000)
 
     def test_text_that_is_no_text_still_leaves_as_utf8(self):
         self.log.append("stream", {"name": "stdout", "text": "a\udc80b"})
