@@ -74,7 +74,8 @@ class Files:
                 size = await _append(folder, name, transfer)
             else:
                 kept_mode = _DEFAULT_MODE if before is None else before.st_mode & 0o777
-                size = await _replace(folder, name, transfer, kept_mode if mode is None else mode, before is None and not params.get("overwrite", True))
+                only_new = not params.get("overwrite", True)
+                size = await _replace(folder, name, transfer, kept_mode if mode is None else mode, only_new)
             return {"path": path, "size_bytes": size, "created": before is None}
         finally:
             os.close(folder)
