@@ -42,10 +42,7 @@ def encode_message(kind: int, stream: int, payload: bytes) -> list[bytes]:
     view = memoryview(payload)
     starts = range(0, len(payload), limits.FRAME_BYTES)
     last = starts[-1]
-    return [
-        encode(kind if at == last else kind | MORE, stream, view[at : at + limits.FRAME_BYTES])
-        for at in starts
-    ]
+    return [encode(kind if at == last else kind | MORE, stream, view[at : at + limits.FRAME_BYTES]) for at in starts]
 
 
 class Decoder:

@@ -32,8 +32,8 @@ class Message:
 class KernelClient:
     """One DEALER to the shell, one SUB to the output, both drained from the event loop.
 
-    There is one subscriber only, since a second one that nobody reads would hold the kernel back. While paused, nothing is read: ZeroMQ's small marks then
-    stop the kernel's writes.
+    There is one subscriber only, since a second one that nobody reads would hold the kernel back. While paused, nothing is read: ZeroMQ's small
+    marks then stop the kernel's writes.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Paths:
 
     def open_parent(self, path: str, *, create: bool = False) -> tuple[int, str]:
         """The folder that holds the last part, and that part's name."""
-        root, parts = self._split(path)
+        _, parts = self._split(path)
         if not parts:
             raise RequestError("invalid_argument", "it is a directory")
         name = self.normal(path)

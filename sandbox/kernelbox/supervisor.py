@@ -34,6 +34,10 @@ def main() -> None:
         # As PID 1 goes, the kernel kills everything else in the container.
         os._exit(code)
 
+    def shut_down() -> None:
+        # After the answer has left.
+        loop.call_later(0.05, end, EXIT_OK)
+
     def hello() -> dict[str, Any]:
         return {"boot_id": boot_id, **service.hello()}
 
@@ -41,7 +45,7 @@ def main() -> None:
         loop,
         send_event=lambda message, hold: channel.send_event(message, hold=hold),
         is_attached=lambda: channel.is_attached,
-        shut_down=lambda: loop.call_later(0.05, end, EXIT_OK),
+        shut_down=shut_down,
     )
     channel = Channel(
         loop,

@@ -1,9 +1,9 @@
 """Capture of a kernel's output that loses nothing at the end of a cell.
 
 ipykernel reads what is written to file descriptors 1 and 2 in a thread, and sends what it has read at intervals of 0.2 s. So the tail of a
-subprocess's output can still be in the pipe, or in that thread's hands, when the cell is reported done; no waiting time cures it. Here every flush, and
-ipykernel flushes before it reports idle, first takes what is in the pipe, under the lock that the reading thread holds too. The same before each
-write keeps print() and the output of subprocesses in order.
+subprocess's output can still be in the pipe, or in that thread's hands, when the cell is reported done; no waiting time cures it. Here every
+flush, and ipykernel flushes before it reports idle, first takes what is in the pipe, under the lock that the reading thread holds too. The same
+before each write keeps print() and the output of subprocesses in order.
 
 It overrides private names of ipykernel 7.4.0 (_watch_pipe_fd, _setup_stream_redirects, _rotate_buffers), which is why that version is exact.
 """

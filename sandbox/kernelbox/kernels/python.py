@@ -87,14 +87,14 @@ def main(connection_file: str) -> None:
 @contextlib.contextmanager
 def _last_words_on_stderr() -> Iterator[None]:
     """What a user's start-up file says before it ends the kernel goes to the supervisor, not into a capture that nobody will read."""
-    captured = sys.stderr
+    captured: Any = sys.stderr
     pipe = os.dup(2)
-    os.dup2(captured._original_stdstream_copy, 2)  # type: ignore[attr-defined]
-    sys.stderr = sys.__stderr__
+    os.dup2(captured._original_stdstream_copy, 2)
+    plain = sys.stderr = open(2, "w", closefd=False, errors="replace")  # noqa: SIM115
     try:
         yield
     finally:
-        sys.stderr.flush()
+        plain.flush()
         sys.stderr = captured
         os.dup2(pipe, 2)
         os.close(pipe)
