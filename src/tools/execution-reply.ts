@@ -36,6 +36,7 @@ export const executionOutput = {
       width_px: z.number().nullable(),
       height_px: z.number().nullable(),
       size_bytes: z.number(),
+      chart: z.null().describe("Reserved: the figure as data."),
     }),
   ),
   files: z.array(z.strictObject({ path: z.string(), change: z.enum(["created", "modified"]), size_bytes: z.number(), uri: z.string() })),
@@ -101,6 +102,7 @@ function outputFields(executionId: string, output: Output): Structured["outputs"
     width_px: output.widthPx,
     height_px: output.heightPx,
     size_bytes: output.sizeBytes,
+    chart: null,
   };
 }
 
