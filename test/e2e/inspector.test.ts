@@ -18,7 +18,9 @@ beforeAll(async () => {
 afterAll(async () => await rm(home, { recursive: true, force: true }));
 
 /** The official Inspector's command line, as a user would call it. */
-async function inspect(...args: string[]): Promise<{ tools: { name: string }[]; content: { type: string; text: string }[]; structuredContent: { result: string } }> {
+async function inspect(
+  ...args: string[]
+): Promise<{ tools: { name: string }[]; content: { type: string; text: string }[]; structuredContent: { result: string } }> {
   const { stdout } = await promisify(execFile)(process.execPath, [INSPECTOR, "--cli", process.execPath, ...SERVER, ...args], {
     env: { PATH: process.env.PATH, HOME: home },
     timeout: 100_000,
