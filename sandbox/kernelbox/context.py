@@ -135,6 +135,8 @@ class Context:
 
     async def _start_kernel(self) -> None:
         if self._kernel is not None:
+            # Or nobody would be told that the variables went with it.
+            await self._kernel.buried()
             self._kernel.abandon()
         self.incarnation += 1
         self._kernel = Kernel(
@@ -152,7 +154,8 @@ class Context:
 
     def _kernel_ended(self, kernel: Kernel) -> None:
         execution = self.running
-        if execution is None:
+        if execution is None or not execution.message_id:
+            # It was idle: what waits for the next kernel is told of the loss.
             self._note_loss(kernel.death_reason())
             return
         incarnation = self.incarnation + 1
@@ -204,8 +207,13 @@ class Context:
             return
         except asyncio.CancelledError:
             return
-        if not execution.is_ended and execution is self.running:
+        if execution.is_ended or execution is not self.running:
+            return
+        if self._kernel is not None and self._kernel.is_ready:
             self._send(execution)
+        else:
+            # It ended a moment after it had answered.
+            await self._start_then_send(execution)
 
     def _send(self, execution: Execution) -> None:
         assert self._kernel is not None

@@ -35,6 +35,7 @@ class Kernel:
         self._on_reply = on_reply
         self._on_end = on_end
         self._answered: asyncio.Future[None] = loop.create_future()
+        self._buried: asyncio.Future[None] = loop.create_future()
         self._info_replied = False
         self._output_seen = False
         self._oom_kills = usage.oom_kills()
@@ -107,6 +108,10 @@ class Kernel:
     def resume(self) -> None:
         self._client.resume()
 
+    async def buried(self) -> None:
+        """Waits until a kernel that has ended, or was killed, has said its last and its end was told."""
+        await asyncio.wait([self._buried], timeout=limits.BURIAL_S)
+
     def abandon(self) -> None:
         """Nobody listens to it any more: it is killed, and its end is not told."""
         self._on_end = _nothing
@@ -143,6 +148,7 @@ class Kernel:
     def _bury(self) -> None:
         self._client.drain()
         self._client.close()
+        self._buried.set_result(None)
         if self._answered.done():
             self._on_end(self)
         else:

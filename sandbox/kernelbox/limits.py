@@ -44,6 +44,8 @@ INTERRUPT_GRACE_S = 3.0
 SECOND_HALF_S = 10.0
 NUDGE_S = 0.25
 LAST_MESSAGES_S = 0.03
+# Longer than a killed process takes to go; one that hangs in the system's hands is not waited for.
+BURIAL_S = 1.0
 LAST_WORDS_BYTES = 4_000
 HIGH_WATER_MARK = 32
 
