@@ -22,12 +22,14 @@ class Snapshot:
     is_complete: bool
 
 
-def changes(before: Snapshot, after: Snapshot) -> list[Json]:
-    changed = [(path, known) for path, known in after.files.items() if before.files.get(path) != known]
-    return [
+def changes(before: Snapshot, after: Snapshot) -> tuple[list[Json], int]:
+    """The files that were created or modified, by path, and how many more there are past the bound."""
+    changed = sorted((path, known) for path, known in after.files.items() if before.files.get(path) != known)
+    told = [
         {"path": path, "change": "modified" if path in before.files else "created", "size_bytes": known[1]}
-        for path, known in sorted(changed)[: limits.CHANGED_FILES]
+        for path, known in changed[: limits.CHANGED_FILES]
     ]
+    return told, len(changed) - len(told)
 
 
 def look(folder: str) -> Snapshot:

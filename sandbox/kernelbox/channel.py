@@ -43,6 +43,8 @@ class Channel:
         self._unfinished: dict[int, bytearray] = {}
         self._lease_s = limits.FIRST_LEASE_S
         self._heard = self._ticked = time.monotonic()
+        # One lease more after a sleep of the machine, and no second one before a server was heard again.
+        self._has_granted = False
         self.outbox = Outbox(loop, out_fd)
         self.is_attached = False
         os.set_blocking(in_fd, False)
@@ -73,13 +75,18 @@ class Channel:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if now - self._ticked > limits.SLEPT_S:
+        if now - self._ticked > limits.SLEPT_S and not self._has_granted:
             self._heard = now
+            self._has_granted = True
         self._ticked = now
         if now - self._heard > self._lease_s:
             self._on_lease_end()
             return
         self._loop.call_later(limits.TICK_S, self._tick)
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        self._has_granted = False
 
     def _handle(self, frame: Frame) -> None:
         if frame.kind == frames.ATTACH:
@@ -87,7 +94,7 @@ class Channel:
             return
         if not self.is_attached:
             return
-        self._heard = time.monotonic()
+        self._hear()
         match frame.kind:
             case frames.PING:
                 self.outbox.control(frames.encode(frames.PONG, 0, frame.payload[:8]))
@@ -118,7 +125,7 @@ class Channel:
         if epoch <= self._epoch or len(nonce) != 16:
             return
         self._epoch = epoch
-        self._heard = time.monotonic()
+        self._hear()
         self._lease_s = min(max(lease_s, 1.0), limits.LEASE_S_MAX)
         for task, _ in self._requests.values():
             task.cancel()

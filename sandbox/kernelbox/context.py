@@ -33,7 +33,6 @@ class Context:
         start_timeout_s: float,
         loop: asyncio.AbstractEventLoop,
         reaper: Reaper,
-        is_attached: Callable[[], bool],
     ) -> None:
         self.context_id = context_id
         self.language = language
@@ -46,7 +45,6 @@ class Context:
         self._start_timeout_s = start_timeout_s
         self._loop = loop
         self._reaper = reaper
-        self._is_attached = is_attached
         self._kernel: Kernel | None = None
         self._start: asyncio.Task[None] | None = None
         self._loss: Json | None = None
@@ -282,9 +280,7 @@ class Context:
         self._later(limits.SECOND_HALF_S, give_up)
 
     def _complete(self, execution: Execution) -> None:
-        count = (execution.reply or {}).get("execution_count")
-        if isinstance(count, int):
-            self._execution_count = count
+        self._execution_count = execution.execution_count or self._execution_count
         if execution.stopping is not None:
             state = "timeout" if execution.stopping == "timeout" else "cancelled"
         else:
@@ -332,8 +328,11 @@ class Context:
         if not (before.is_complete and after.is_complete):
             execution.notices.append("The workspace has too many files to tell which of them changed.")
             return
-        for changed in changed_files.changes(before, after):
-            execution.log.append("file", changed)
+        changed, more = changed_files.changes(before, after)
+        for file in changed:
+            execution.log.append("file", file)
+        if more:
+            execution.notices.append(f"{more} more changed files are not told one by one; use list_directory.")
 
     async def _start_quietly(self) -> None:
         try:
@@ -350,9 +349,6 @@ class Context:
         return execution.log.is_full and not execution.log.is_dropping
 
     def _hold_back(self, execution: Execution) -> None:
-        if not self._is_attached():
-            execution.log.drop()
-            return
         assert self._kernel is not None
         self._kernel.pause()
         self._stall = self._loop.call_later(limits.STALL_S, self._give_up_holding, execution)

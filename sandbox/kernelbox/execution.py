@@ -11,6 +11,7 @@ from .kernel_client import Message
 
 Json = dict[str, Any]
 
+_COUNT_MAX = 2**53
 _DISPLAYS = frozenset({"display_data", "update_display_data", "execute_result"})
 
 
@@ -45,6 +46,10 @@ class Execution:
     def is_complete(self) -> bool:
         return self.reply is not None and self.is_idle
 
+    @property
+    def execution_count(self) -> int | None:
+        return _count((self.reply or {}).get("execution_count"))
+
     def start(self, incarnation: int, loss: Json | None, stops_at: str) -> None:
         self.state = "running"
         self.started = time.monotonic()
@@ -74,11 +79,10 @@ class Execution:
     def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, exit_code: int = 0, exit_signal: int = 0) -> None:
         self.state = state
         self.ended = time.monotonic()
-        count = (self.reply or {}).get("execution_count")
         data: Json = {
             "state": state,
             "incarnation": incarnation,
-            "execution_count": count if isinstance(count, int) else None,
+            "execution_count": self.execution_count,
             "duration_ms": round((self.ended - self.started) * 1000, 3) if self.started else 0,
             "started_at": self.started_at or now(),
             "variables": variables,
@@ -117,8 +121,7 @@ class Execution:
         if isinstance(display_id, str):
             data["display_id"] = display_id[:256]
         if message.kind == "execute_result":
-            count = message.content.get("execution_count")
-            data["execution_count"] = count if isinstance(count, int) else None
+            data["execution_count"] = _count(message.content.get("execution_count"))
         self.log.append(message.kind, data, attachments)
 
     def _error(self, content: Json) -> None:
@@ -135,3 +138,8 @@ class Execution:
         if self.stopping:
             data["after_stop"] = True
         self.log.append("error", data)
+
+
+def _count(value: Any) -> int | None:
+    """Code can set its kernel's count to anything; a server takes plain numbers that its own kind of number can hold."""
+    return value if type(value) is int and 0 <= value < _COUNT_MAX else None

@@ -6,6 +6,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from . import limits
 from .errors import RequestError
@@ -85,14 +86,14 @@ class Files:
         depth = min(int(params.get("depth") or 1), limits.LIST_DEPTH)
         limit = min(int(params.get("limit") or limits.LIST_ENTRIES), limits.LIST_ENTRIES)
         after = params.get("after")
-        start = None if after is None else os.fsencode(self._paths.normal(after)).split(b"/")
+        start = None if after is None else unquote_to_bytes(after).split(b"/")
         fd = self._paths.open(path, os.O_RDONLY | os.O_DIRECTORY)
         entries: list[Json] = []
         last: bytes | None = None
         for name, found in _beneath(fd, os.fsencode(path), depth, start):
             if len(entries) == limit:
                 assert last is not None
-                return {"path": path, "entries": entries, "next": os.fsdecode(last)}
+                return {"path": path, "entries": entries, "next": _cursor(last)}
             last = name
             text = name.decode("utf-8", "replace")
             entry = _entry(text, text.rsplit("/", 1)[-1], found)
@@ -185,6 +186,12 @@ def _stat_at(folder: int, name: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def _cursor(name: bytes) -> str:
+    """The name as text that gives back its very bytes: those that are not UTF-8, and the percent sign itself, as percent and two digits."""
+    text = name.replace(b"%", b"%25").decode("utf-8", "surrogateescape")
+    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in text)
 
 
 def _mode(found: os.stat_result) -> str:

@@ -60,8 +60,8 @@ class Decoder:
         at = 0
         buffer = self._buffer
         while True:
-            while at < len(buffer) and buffer[at] != MAGIC:
-                at += 1
+            begins = buffer.find(MAGIC, at)
+            at = len(buffer) if begins == -1 else begins
             if len(buffer) - at < HEADER.size:
                 break
             _, kind_byte, stream, length = HEADER.unpack_from(buffer, at)

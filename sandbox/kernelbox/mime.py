@@ -32,10 +32,33 @@ def pack(bundle: Any, metadata: Any) -> tuple[Json, Json, bytes]:
             packed[kind] = {"$attachment": [len(attachments), len(data)]}
             attachments += data
             continue
-        size = len(value) if isinstance(value, str) else len(json.dumps(value))
-        packed[kind] = value if size <= limits.ATTACHMENT_BYTES // 4 else {"$omitted": size}
-    known = metadata if isinstance(metadata, dict) and len(json.dumps(metadata)) <= _METADATA_BYTES else {}
+        size = _size(value)
+        packed[kind] = value if size is not None and size <= limits.TEXT_BYTES else {"$omitted": size or 0}
+    size = _size(metadata) if isinstance(metadata, dict) else None
+    known = metadata if size is not None and size <= _METADATA_BYTES else {}
     return packed, known, bytes(attachments)
+
+
+def _size(value: Any) -> int | None:
+    """Characters of a value as JSON; None where it is none that everybody can read: numbers that are none, or nested too deeply."""
+    if isinstance(value, str):
+        return len(value)
+    if _is_deeper_than(value, limits.JSON_DEPTH):
+        return None
+    try:
+        return len(json.dumps(value, allow_nan=False))
+    except ValueError:
+        return None
+
+
+def _is_deeper_than(value: Any, levels: int) -> bool:
+    layer = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(levels):
+        children = (child for node in layer for child in (node.values() if isinstance(node, dict) else node))
+        layer = [child for child in children if isinstance(child, (dict, list))]
+        if not layer:
+            return False
+    return True
 
 
 def _decode(text: str) -> bytes | None:

@@ -24,12 +24,10 @@ class Service:
         loop: asyncio.AbstractEventLoop,
         *,
         send_event: Callable[[bytes, bool], None],
-        is_attached: Callable[[], bool],
         shut_down: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._send_event = send_event
-        self._is_attached = is_attached
         self._shut_down = shut_down
         self._reaper = Reaper(loop)
         self._paths = Paths()
@@ -116,7 +114,6 @@ class Service:
                 start_timeout_s=float(params.get("start_timeout_s") or limits.START_TIMEOUT_S),
                 loop=self._loop,
                 reaper=self._reaper,
-                is_attached=self._is_attached,
             )
             self._contexts[context_id] = known
         try:

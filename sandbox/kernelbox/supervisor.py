@@ -44,7 +44,6 @@ def main() -> None:
     service = Service(
         loop,
         send_event=lambda message, hold: channel.send_event(message, hold=hold),
-        is_attached=lambda: channel.is_attached,
         shut_down=shut_down,
     )
     channel = Channel(

@@ -28,8 +28,15 @@ class ChangedFiles(unittest.TestCase):
             self.write(name)
         os.symlink("/etc", os.path.join(self.folder, "link"))
         os.mkfifo(os.path.join(self.folder, "fifo"))
-        found = [(os.path.relpath(one["path"], self.folder), one["change"]) for one in changes(before, look(self.folder))]
+        found = [(os.path.relpath(one["path"], self.folder), one["change"]) for one in changes(before, look(self.folder))[0]]
         self.assertEqual(found, [("deep/new", "created"), ("old", "modified")])
+
+    def test_counts_what_is_past_its_bound(self):
+        before = look(self.folder)
+        for n in range(limits.CHANGED_FILES + 3):
+            self.write(str(n))
+        told, more = changes(before, look(self.folder))
+        self.assertEqual((len(told), more), (limits.CHANGED_FILES, 3))
 
     def test_says_when_there_are_too_many(self):
         for n in range(limits.SCAN_ENTRIES + 1):

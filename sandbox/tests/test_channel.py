@@ -154,6 +154,9 @@ class ChannelTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch("kernelbox.channel.time.monotonic", return_value=late):
             self.channel._tick()
         self.assertFalse(self.ended.is_set())
+        with mock.patch("kernelbox.channel.time.monotonic", return_value=late + 1_000):
+            self.channel._tick()
+        self.assertTrue(self.ended.is_set(), "a second sleep, with no server heard in between, grants no other lease")
 
     async def test_never_blocks_on_a_server_that_does_not_read(self):
         self.attach(1)
