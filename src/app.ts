@@ -5,6 +5,7 @@ import { Executions } from "./contexts/executions.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { Files } from "./files/files.ts";
+import { Pictures } from "./files/pictures.ts";
 import { Sources } from "./files/sources.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
@@ -52,6 +53,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     files,
     executions: new Executions({ sandboxes, contexts, records }),
     sources: new Sources(files, records),
+    pictures: new Pictures(sandboxes),
   };
   return {
     engine,

@@ -25,6 +25,10 @@ export const LIMITS = {
   replyOutputs: 50,
   replyFiles: 50,
   replyImageBytes: 600 * KB,
+  /** A side of a picture; model APIs refuse more where a request has many. */
+  replyImagePixels: 2_000,
+  /** Pictures of one reply that are made smaller; each takes some tenths of a second. */
+  replyImagesFitted: 10,
   readFileBytes: 50_000,
   readFileBase64Bytes: 256 * KiB,
   readFileImageBytes: 600 * KB,

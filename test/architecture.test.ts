@@ -15,7 +15,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   store: ["events"],
   sandboxes: ["channel", "engines/engine.ts", "events", "store"],
   contexts: ["events", "sandboxes", "store"],
-  files: ["sandboxes", "store"],
+  files: ["events", "sandboxes", "store"],
   tools: ["contexts", "events", "files"],
   mcp: ["files", "tools"],
   commands: ["app.ts", "config.ts", "sandboxes"],

@@ -12,6 +12,7 @@ from .event_log import EventLog
 from .execution import Execution
 from .files import Files
 from .paths import HOME, Paths
+from .pictures import Pictures
 from .reaper import Reaper
 from .transfer import Transfer
 
@@ -32,6 +33,7 @@ class Service:
         self._reaper = Reaper(loop)
         self._paths = Paths()
         self._files = Files(self._paths)
+        self._pictures = Pictures(loop, self._reaper)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
         # Only executions that a server has asked for since it attached are sent on.
@@ -92,6 +94,8 @@ class Service:
                 return self._files.stat(params)
             case "file.list":
                 return self._files.list(params)
+            case "picture.fit":
+                return await self._pictures.fit(params, transfer)
             case "usage":
                 return usage.usage()
             case "shutdown":

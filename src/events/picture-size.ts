@@ -1,5 +1,5 @@
 /**
- * Width and height from the first bytes of a PNG, JPEG or GIF, as its own specification places them. No decoder: a picture from a sandbox
+ * Width and height from the first bytes of a PNG, JPEG, GIF or WebP, as its own specification places them. No decoder: a picture from a sandbox
  * is hostile, so nothing of it is interpreted here beyond two numbers.
  */
 export function pictureSize(bytes: Buffer): { widthPx: number; heightPx: number } | undefined {
@@ -10,6 +10,19 @@ export function pictureSize(bytes: Buffer): { widthPx: number; heightPx: number 
     return { widthPx: bytes.readUInt16LE(6), heightPx: bytes.readUInt16LE(8) };
   }
   if (bytes.length >= 4 && bytes.readUInt16BE(0) === 0xffd8) return jpegSize(bytes);
+  if (bytes.length >= 30 && bytes.toString("latin1", 0, 4) === "RIFF" && bytes.toString("latin1", 8, 12) === "WEBP") return webpSize(bytes);
+  return undefined;
+}
+
+/** Its first chunk says: an extended header, a lossless stream or a lossy one. */
+function webpSize(bytes: Buffer): { widthPx: number; heightPx: number } | undefined {
+  const chunk = bytes.toString("latin1", 12, 16);
+  if (chunk === "VP8X") return { widthPx: bytes.readUIntLE(24, 3) + 1, heightPx: bytes.readUIntLE(27, 3) + 1 };
+  if (chunk === "VP8L") {
+    const bits = bytes.readUInt32LE(21);
+    return { widthPx: (bits & 0x3fff) + 1, heightPx: ((bits >>> 14) & 0x3fff) + 1 };
+  }
+  if (chunk === "VP8 ") return { widthPx: bytes.readUInt16LE(26) & 0x3fff, heightPx: bytes.readUInt16LE(28) & 0x3fff };
   return undefined;
 }
 

@@ -49,4 +49,5 @@ export const readSchema = z.object({
   mtime_ms: z.number(),
   mode: z.string().max(8),
 });
+export const fittedSchema = z.object({ sent_bytes: z.number().nonnegative() });
 export const writtenSchema = z.object({ path: z.string().max(8_192), size_bytes: z.number().nonnegative(), created: z.boolean() });

@@ -4,6 +4,7 @@ import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
+import type { Pictures } from "../files/pictures.ts";
 import type { Sources } from "../files/sources.ts";
 
 /** What tools may call. */
@@ -12,6 +13,7 @@ export interface Services {
   executions: Executions;
   files: Files;
   sources: Sources;
+  pictures: Pictures;
 }
 
 /** Who calls, and how to reach them while they wait. */
