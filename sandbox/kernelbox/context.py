@@ -101,7 +101,7 @@ class Context:
             execution.finish("cancelled", max(1, self.incarnation), variables="kept", reason=None)
             return "dropped"
         self._stop(execution, "cancelled")
-        return "stopping"
+        return "dropped" if execution.is_ended else "stopping"
 
     def acknowledged(self) -> None:
         """Some events of the running execution need not be kept any more."""
@@ -215,9 +215,6 @@ class Context:
 
     def _send(self, execution: Execution) -> None:
         assert self._kernel is not None
-        if execution.stopping is not None:
-            self._end(execution, "cancelled", variables="kept", reason=None, incarnation=self.incarnation)
-            return
         execution.files_before = changed_files.look(HOME)
         loss, self._loss = self._loss, None
         stops_at = datetime.now(UTC) + timedelta(seconds=execution.timeout_s)
@@ -230,11 +227,15 @@ class Context:
         if execution.is_ended or execution.stopping is not None:
             return
         execution.stopping = why
+        if not execution.message_id:
+            # Its kernel is still starting, and none of it ran.
+            self._end(execution, "cancelled", variables="kept", reason=None, incarnation=max(1, self.incarnation))
+            return
         # Output is read from now on whatever the server does, or a kernel that is held back could not see the interrupt.
         execution.log.drop()
         self._resume()
         kernel = self._kernel
-        if kernel is None or not execution.message_id:
+        if kernel is None:
             return
         kernel.interrupt()
         self._later(limits.INTERRUPT_GRACE_S, lambda: None if execution.is_ended else kernel.kill())

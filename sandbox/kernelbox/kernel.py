@@ -86,6 +86,7 @@ class Kernel:
     def execute(self, code: str, env: dict[str, str]) -> str:
         """Sends code; gives the id that its messages will bear as their parent."""
         self._oom_kills = usage.oom_kills()
+        self._process.wake()
         content = {
             "code": code,
             "silent": False,

@@ -65,26 +65,24 @@ class KernelProcess:
 
     def interrupt(self) -> None:
         """To the kernel alone: what the code has started goes on."""
+        self.wake()
         self._signal(signal.SIGINT)
 
+    def wake(self) -> None:
+        """Another context's code, of the same uid, may have stopped it."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
-        """The kernel, its group, and whatever is left in its session."""
+        """The kernel and what its code has started, also in sessions of their own."""
         if self.is_alive:
-            for pid in _session_members(self.pid):
-                _kill(pid)
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except OSError:
-                pass
-        self._signal(signal.SIGKILL)
+            _kill_all(_family(self.pid))
 
     def ended(self, exit_code: int, exit_signal: int) -> None:
         self.is_alive = False
         self.exit_code = exit_code
         self.exit_signal = exit_signal
         self._process.returncode = -exit_signal or exit_code
-        for pid in _session_members(self.pid):
-            _kill(pid)
+        _kill_all(_family(self.pid))
         shutil.rmtree(self.connection.folder, ignore_errors=True)
 
     def last_words(self) -> str:
@@ -157,24 +155,33 @@ def _connection_json(connection: Connection) -> Json:
     }
 
 
-def _session_members(session: int) -> list[int]:
-    members = []
+def _family(pid: int) -> list[int]:
+    """The process, all that descend from it and all of its session, by what /proc tells. A daemon that has left both is not found."""
+    children: dict[int, list[int]] = {}
+    family = {pid}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
+                # After the name: state, ppid, pgrp, session (proc(5)).
+                _, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
+        except (OSError, ValueError):
             continue
-        # After the name: state, ppid, pgrp, session (proc(5)).
-        if int(fields[3]) == session:
-            members.append(int(name))
-    return members
+        children.setdefault(int(parent), []).append(int(name))
+        if int(session) == pid:
+            family.add(int(name))
+    found = list(family)
+    for member in found:
+        below = [child for child in children.get(member, ()) if child not in family]
+        family.update(below)
+        found += below
+    return found
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError:
-        pass
+def _kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass

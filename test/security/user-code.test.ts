@@ -96,6 +96,51 @@ it("survives what code does to every process, its descriptors, its disk and its 
   expect((await run("1 + 1")).result).toBe("2");
 });
 
+it("can run the code that cleans up when everything is full, also after its kernel has died", async () => {
+  const full = await run(`
+import os
+for folder in ('/tmp', '/home/user'):
+    try:
+        with open(folder + '/fill', 'wb', buffering=0) as f:
+            while True: f.write(bytes(1 << 20))
+    except OSError: pass
+def room(folder):
+    try:
+        with open(folder + '/probe', 'wb') as f: f.write(bytes(4096))
+        return True
+    except OSError: return False
+[room('/tmp'), room('/home/user')]`);
+  expect(full.result).toBe("[False, False]");
+  expect(await run("import os\nos._exit(1)")).toMatchObject({ status: "died" });
+  const cleaned = await run(
+    "import os\nfor f in ('/tmp/fill', '/home/user/fill', '/tmp/probe', '/home/user/probe'): os.remove(f)\n'clean'",
+  );
+  expect(cleaned).toMatchObject({ status: "ok", result: "'clean'" });
+});
+
+it("stops every process it can, and other contexts go on", async () => {
+  const { context_id } = (await client.call("create_context")).structured;
+  await run("kept = 5", { context_id });
+  const stopped = await run("import os, signal\nos.kill(-1, signal.SIGSTOP)\nos.kill(os.getpid(), signal.SIGSTOP)\n'woken'", {
+    timeout_s: 1,
+  });
+  expect(["timeout", "ok"]).toContain(stopped.status);
+  expect(await run("kept", { context_id, timeout_s: 10 })).toMatchObject({ status: "ok", result: "5" });
+  expect((await run("1 + 1")).result).toBe("2");
+  await client.call("delete_context", { context_id });
+});
+
+it("leaves no process behind when its kernel is killed at a timeout, not even one in a session of its own", async () => {
+  const { context_id } = (await client.call("create_context")).structured;
+  const start = "import subprocess\nps = [subprocess.Popen(['sleep', '86399'], start_new_session=new) for new in (True, False)]";
+  await run(start, { context_id });
+  const stubborn = "while True:\n    try:\n        while True: pass\n    except KeyboardInterrupt: pass";
+  expect(await run(stubborn, { context_id, timeout_s: 1 })).toMatchObject({ status: "timeout", state: { reason: "timeout_kill" } });
+  const look = "import subprocess\nsubprocess.run(['pgrep', '-c', '-f', 'sleep 86399'], capture_output=True, text=True).stdout.strip()";
+  expect((await run(look)).result).toBe("'0'");
+  await client.call("delete_context", { context_id });
+});
+
 it("runs nothing of the user's in the launcher of the next kernel", async () => {
   const planted = await run(`
 import os, site

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ def main(connection_file: str) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     _take_memory_kills_first()
     _copy_baked_matplotlib()
+    # ipykernel asks for it at every cell, and looking for one that can be written would fail on a full disk, even for what cleans it up.
+    tempfile.tempdir = os.environ.get("TMPDIR", "/tmp")
     # 22 MB that nobody attaches to.
     sys.modules["debugpy"] = None  # type: ignore[assignment]
 
