@@ -45,12 +45,15 @@ export class KernelboxError extends Error {
     this.details = options.details;
   }
 
+  /** The caller gave up. What it gives as its reason can be anything, a string of the host's among it. */
+  static cancelled(cause?: unknown): KernelboxError {
+    return new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do.", { cause });
+  }
+
   /** Any thrown thing as a KernelboxError: what we did not foresee is `internal`, and its own text stays in `cause`. */
   static from(thrown: unknown): KernelboxError {
     if (thrown instanceof KernelboxError) return thrown;
-    if (thrown instanceof Error && thrown.name === "AbortError") {
-      return new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do.", { cause: thrown });
-    }
+    if (thrown instanceof Error && thrown.name === "AbortError") return KernelboxError.cancelled(thrown);
     return new KernelboxError(
       "internal",
       "Kernelbox failed in a way it did not expect.",

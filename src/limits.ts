@@ -13,6 +13,8 @@ export const LIMITS = {
   nameCharacters: 128,
   /** Content that `write_file` takes in one call; larger files go by upload. */
   writeFileBytes: 8 * MiB,
+  /** One JSON-RPC message of a host on stdio: the largest file as text in which every byte is escaped, and room for the rest. */
+  hostMessageBytes: 50 * MiB,
 
   /** Timeouts that a caller may set, in seconds. */
   timeoutSeconds: { default: 60, max: 3_600 },
@@ -50,14 +52,22 @@ export const LIMITS = {
   pingIntervalMs: 1_000,
   /** Silence after which the channel is taken for dead and attached again. */
   pongMs: 15_000,
-  reattachTries: 3,
+  /** How long a sandbox whose channel broke is tried to be reached again, at most its lease, and the waits between tries. */
+  reattachMs: 60_000,
+  reattachWaitMs: { first: 100, max: 2_000 },
+  /** How often a request that does no harm twice is made, where the channel breaks under it. */
+  requestTries: 3,
 
   /** The life of a sandbox. */
+  /** Between two looks for containers that dead servers left. */
+  sweepIntervalMs: 10 * 60_000,
   leaseSeconds: { default: 30, min: 5, max: 3_600 },
   engineMs: 15_000,
   createMs: 60_000,
   destroyMs: 20_000,
   contextsPerSandbox: 16,
+  /** Ended sandboxes whose handles still tell why they ended. */
+  endedSandboxesKept: 1_000,
   contextStartMs: 60_000,
   /** How long after its own timeout an execution may be silent before the server gives it up: interrupt, grace, kill and restart take less. */
   executionSlackMs: 30_000,

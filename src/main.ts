@@ -49,7 +49,7 @@ async function run(action: Action, usualLevel: NonNullable<Config["logLevel"]>):
     const log = createLog(config.logLevel ?? usualLevel);
     const app = await createApp(config, log);
     try {
-      code = await action(app, config, log);
+      code = await Promise.race([action(app, config, log), unforeseen()]);
     } finally {
       setTimeout(() => process.exit(1), CLOSE_MS).unref();
       await app.close();
@@ -64,18 +64,23 @@ async function run(action: Action, usualLevel: NonNullable<Config["logLevel"]>):
   process.exit(code);
 }
 
-/** Until stdin ends or a signal comes. */
+/** Rejects with what nobody caught, so that also a bug of ours takes down what was started. What comes while that happens changes nothing. */
+function unforeseen(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const event of ["uncaughtException", "unhandledRejection"] as const) process.on(event, reject);
+  });
+}
+
+/** Until the host leaves or a signal comes. */
 async function serveStdio(app: App, _config: Config, log: Log): Promise<number> {
   const server = startStdio(app.services, log);
   log.info({ version: VERSION }, "serving MCP on stdio");
   const why = await new Promise<string>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve(signal));
-    process.stdin.once("end", () => resolve("end of stdin"));
-    process.stdin.once("close", () => resolve("end of stdin"));
-    process.stdout.once("error", () => resolve("stdout is closed"));
+    void server.ended.then(() => resolve("the host is gone"));
   });
   log.info({ why }, "closing");
-  await server.close();
+  server.close().catch((error) => log.warn({ err: error }, "the connection to the host could not be closed"));
   return 0;
 }
 

@@ -57,6 +57,7 @@ export class Channel {
   #nextStream = 1;
   #end: KernelboxError | undefined;
   #settleEnded!: (reason: KernelboxError) => void;
+  #isFenced = false;
   #hello: Hello | undefined;
   #onHello: (() => void) | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -74,6 +75,8 @@ export class Channel {
     stream.on("error", (cause) => this.#fail("The stream to the sandbox broke.", cause));
     stream.on("close", () => this.#fail("The stream to the sandbox ended."));
     stream.on("end", () => this.#fail("The stream to the sandbox ended."));
+    // A container that ended at once has closed it before anybody listened.
+    if (stream.destroyed || stream.readableEnded) queueMicrotask(() => this.#fail("The stream to the sandbox ended."));
   }
 
   /** Attaches and waits for the supervisor's hello, at most LIMITS.attachMs. */
@@ -97,10 +100,20 @@ export class Channel {
     return this.#end === undefined;
   }
 
+  /** Why it ended: the very error that open requests failed with. */
+  get end(): KernelboxError | undefined {
+    return this.#end;
+  }
+
+  /** A newer server has attached: the sandbox is no longer ours to attach to. */
+  get isFenced(): boolean {
+    return this.#isFenced;
+  }
+
   /** Sends a request and gives its result, checked against the schema. */
   async request<T>(method: string, params: Record<string, unknown>, schema: z.ZodType<T>, call: CallOptions = {}): Promise<T> {
     if (this.#end !== undefined) throw this.#end;
-    call.signal?.throwIfAborted();
+    if (call.signal?.aborted) throw KernelboxError.cancelled(call.signal.reason);
     if (this.#requests.size >= LIMITS.openRequests) {
       throw new KernelboxError(
         "limit_exceeded",
@@ -212,7 +225,8 @@ export class Channel {
     try {
       for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
     } catch (error) {
-      this.#finish(KernelboxError.from(error));
+      if (error instanceof KernelboxError) this.#finish(error);
+      else this.#fail("The sandbox broke the channel's protocol.", error);
     }
   }
 
@@ -221,6 +235,7 @@ export class Channel {
       case FRAME.hello: {
         // A hello that is not the answer to our attach is the answer to a newer server's: it owns the sandbox now.
         if (this.#hello !== undefined) {
+          this.#isFenced = true;
           this.#fail("Another server has taken this sandbox over.");
           return;
         }

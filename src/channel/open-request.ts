@@ -105,11 +105,11 @@ export class OpenRequest {
 
   /** When the caller leaves before an answer (its body threw, say), the sandbox must not wait for the rest. */
   dispose(): void {
-    this.#giveUp(new KernelboxError("cancelled", "The request was given up.", "Nothing to do."));
+    this.#giveUp(KernelboxError.cancelled());
   }
 
   readonly #onAbort = (): void => {
-    this.#giveUp(new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do."));
+    this.#giveUp(KernelboxError.cancelled(this.#signal?.reason));
   };
 
   #giveUp(error: KernelboxError): void {

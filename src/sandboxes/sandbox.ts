@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type * as z from "zod";
 import { Channel } from "../channel/channel.ts";
 import type { CallOptions } from "../channel/open-request.ts";
@@ -6,6 +7,7 @@ import { KernelboxError } from "../errors.ts";
 import type { ExecutionEvent, LossReason } from "../events/event.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
+import { abortable } from "./abortable.ts";
 import { eventsSchema } from "./supervisor-schemas.ts";
 
 export interface SandboxIdentity {
@@ -20,6 +22,8 @@ export interface SandboxEnd {
   at: Date;
   /** Our own words: what ended it. */
   message: string;
+  /** Its container runs on, under another server. */
+  isTakenOver?: boolean;
 }
 
 /** Takes the events of one execution, in order and each once; `lost` comes when there will be no more. */
@@ -41,7 +45,7 @@ export class Sandbox {
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #leaseSeconds: number;
-  readonly #sinks = new Map<string, { sink: EventSink; lastSeq: number }>();
+  readonly #subscriptions = new Map<string, { sink: EventSink; lastSeq: number; acknowledged: number }>();
   readonly #onEnd: (sandbox: Sandbox) => void;
   #channel!: Channel;
   #epoch = 0;
@@ -83,35 +87,47 @@ export class Sandbox {
     void channel.ended.then((reason) => this.#onChannelEnd(channel, reason));
   }
 
-  /** A request to the supervisor; waits for the channel to be attached again where it just broke. */
+  /**
+   * A request to the supervisor. Where the channel breaks under it, it is repeated over the next one if that does no harm; else `busy` says that
+   * nobody knows whether it was done.
+   */
   async request<T>(method: string, params: Record<string, unknown>, schema: z.ZodType<T>, call: CallOptions = {}): Promise<T> {
-    await this.#reattaching;
-    if (this.#end !== undefined) throw this.lostError();
-    return await this.#channel.request(method, params, schema, call);
+    for (let attempt = 1; ; attempt++) {
+      const channel = await abortable(this.#attached(), call.signal);
+      try {
+        return await channel.request(method, params, schema, call);
+      } catch (error) {
+        if (error !== channel.end || this.#end !== undefined) throw this.#end === undefined ? error : this.lostError();
+        if (!REPEATABLE.has(method)) throw unknownOutcome();
+        if (attempt >= LIMITS.requestTries) throw error;
+      }
+    }
   }
 
   /** From now on the events of this execution go to the sink. */
   subscribe(executionId: string, sink: EventSink): void {
     if (this.#end !== undefined) sink.lost(this.#end);
-    else this.#sinks.set(executionId, { sink, lastSeq: 0 });
+    else this.#subscriptions.set(executionId, { sink, lastSeq: 0, acknowledged: 0 });
   }
 
   unsubscribe(executionId: string): void {
-    this.#sinks.delete(executionId);
+    this.#subscriptions.delete(executionId);
   }
 
   /** Events up to this one are safe here and need not be kept there. */
   acknowledge(executionId: string, seq: number): void {
+    const subscription = this.#subscriptions.get(executionId);
+    if (subscription !== undefined) subscription.acknowledged = seq;
     if (this.#end === undefined) this.#channel.notify("execution.ack", { execution_id: executionId, seq });
   }
 
   /** Says that the container is gone or about to be. Everybody who waits is told once. */
-  markEnded(reason: SandboxEnd["reason"], message: string): void {
+  markEnded(reason: SandboxEnd["reason"], message: string, isTakenOver = false): void {
     if (this.#end !== undefined) return;
-    this.#end = { reason, at: new Date(), message };
+    this.#end = { reason, at: new Date(), message, isTakenOver };
     this.#channel?.close();
-    for (const { sink } of this.#sinks.values()) sink.lost(this.#end);
-    this.#sinks.clear();
+    for (const { sink } of this.#subscriptions.values()) sink.lost(this.#end);
+    this.#subscriptions.clear();
     this.#onEnd(this);
   }
 
@@ -127,7 +143,7 @@ export class Sandbox {
   }
 
   #route(event: ExecutionEvent): void {
-    const subscription = this.#sinks.get(event.execution_id);
+    const subscription = this.#subscriptions.get(event.execution_id);
     if (subscription === undefined || event.seq <= subscription.lastSeq) return;
     subscription.lastSeq = event.seq;
     subscription.sink.event(event);
@@ -136,34 +152,83 @@ export class Sandbox {
   #onChannelEnd(channel: Channel, reason: KernelboxError): void {
     if (this.#end !== undefined || channel !== this.#channel) return;
     this.#log.warn({ reason: reason.message }, "the channel broke; attaching again");
-    this.#reattaching = this.#reattach()
-      .catch((error) => {
-        this.#log.error({ err: error }, "the sandbox could not be reached again");
-        this.markEnded("sandbox_lost", "it could not be reached any more");
-      })
-      .finally(() => {
-        this.#reattaching = undefined;
-      });
+    void this.#reattach();
   }
 
-  async #reattach(): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+  /** The open channel, when there is one again. */
+  async #attached(): Promise<Channel> {
+    while (this.#end === undefined && !this.#channel.isOpen) await this.#reattach();
+    if (this.#end !== undefined) throw this.lostError();
+    return this.#channel;
+  }
+
+  /** One at a time, whoever asks. Never rejects: a sandbox that cannot be reached has ended. */
+  #reattach(): Promise<void> {
+    this.#reattaching ??= this.#attachAgain().finally(() => {
+      this.#reattaching = undefined;
+    });
+    return this.#reattaching;
+  }
+
+  /** Tries for as long as the supervisor's lease lets the sandbox live without us, since an engine may take that long to restart. */
+  async #attachAgain(): Promise<void> {
+    const giveUpAt = performance.now() + Math.min(this.#leaseSeconds * 1_000, LIMITS.reattachMs);
+    for (
+      let waitMs: number = LIMITS.reattachWaitMs.first;
+      this.#end === undefined;
+      waitMs = Math.min(2 * waitMs, LIMITS.reattachWaitMs.max)
+    ) {
+      if (this.#channel.isFenced) return this.markEnded("sandbox_lost", "another server has taken it over", true);
       try {
-        await this.attach();
-        break;
-      } catch (error) {
-        const isGone = KernelboxError.from(error).code === "not_found";
-        if (isGone || attempt >= LIMITS.reattachTries || this.#end !== undefined) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 200 * attempt));
+        if (!this.#channel.isOpen) await this.attach();
+        return await this.#resume();
+      } catch (thrown) {
+        const error = KernelboxError.from(thrown);
+        if (error.code === "not_found") return this.markEnded("sandbox_lost", "its container is gone");
+        if (performance.now() + waitMs > giveUpAt) {
+          this.#log.error({ err: error }, "the sandbox could not be reached again");
+          return this.markEnded("sandbox_lost", "it could not be reached any more");
+        }
       }
-    }
-    for (const [executionId, { lastSeq, sink }] of this.#sinks) {
-      const params = { execution_id: executionId, after: lastSeq };
-      await this.#channel.request("execution.events", params, eventsSchema).catch((error) => {
-        if (KernelboxError.from(error).code !== "not_found") throw error;
-        this.#sinks.delete(executionId);
-        sink.lost({ reason: "sandbox_lost", at: new Date(), message: "the sandbox does not know the execution any more" });
-      });
+      await sleep(waitMs);
     }
   }
+
+  /** Asks for the events that were missed, and says again what is safe here. */
+  async #resume(): Promise<void> {
+    for (const [executionId, { lastSeq, acknowledged, sink }] of this.#subscriptions) {
+      const params = { execution_id: executionId, after: lastSeq };
+      try {
+        await this.#channel.request("execution.events", params, eventsSchema);
+      } catch (error) {
+        if (KernelboxError.from(error).code !== "not_found") throw error;
+        // One that has said nothing yet may still be about to be started, by a request that waits for us.
+        if (lastSeq === 0) continue;
+        this.#subscriptions.delete(executionId);
+        sink.lost({ reason: "sandbox_lost", at: new Date(), message: "the sandbox does not know the execution any more" });
+      }
+      if (acknowledged > 0) this.acknowledge(executionId, acknowledged);
+    }
+  }
+}
+
+/** Requests that can be made twice: they only look, or name what they make. */
+const REPEATABLE: ReadonlySet<string> = new Set([
+  "context.create",
+  "context.delete",
+  "context.get",
+  "context.list",
+  "execution.cancel",
+  "execution.events",
+  "execution.start",
+  "file.list",
+  "file.stat",
+]);
+
+function unknownOutcome(): KernelboxError {
+  return new KernelboxError(
+    "busy",
+    "The connection to the sandbox broke while it worked on this; the sandbox lives, and whether it was done is not known.",
+    "Look at what is there (list_directory, get_context), then call again where it is needed.",
+  );
 }

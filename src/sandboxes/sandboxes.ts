@@ -135,9 +135,11 @@ export class Sandboxes {
     this.#sandboxes.set(sandboxId, sandbox);
     try {
       await sandbox.attach(stream);
-      signal.throwIfAborted();
+      if (signal.aborted) throw KernelboxError.cancelled(signal.reason);
     } catch (thrown) {
       sandbox.markEnded("sandbox_lost", "its supervisor did not start");
+      // Its handle was told to nobody.
+      this.#sandboxes.delete(sandboxId);
       throw createError(thrown, this.#closing.signal);
     }
     log.info(
@@ -159,21 +161,30 @@ export class Sandboxes {
       },
       () => {},
     );
-    const removal = engine
-      .destroy(sandbox.containerId)
+    this.#forgetOldest();
+    const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
       .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
       .then(() => records.removeSandbox(sandbox.sandboxId))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }
 
-  /** From the first container on, the engine tells of ends that the channel cannot explain; what dead servers left is swept once. */
+  /** From the first container on, the engine tells of ends that the channel cannot explain, and what dead servers left is swept. */
   #watch(): void {
     if (this.#watching) return;
     this.#watching = true;
     const { engine, owner, log } = this.#options;
     engine.watch((event) => this.#containerEvent(event), this.#closing.signal);
-    void sweep(engine, owner, log).catch((error) => log.warn({ err: error }, "the sweep for left containers failed"));
+    const look = () => void sweep(engine, owner, log).catch((error) => log.warn({ err: error }, "the sweep for left containers failed"));
+    look();
+    const timer = setInterval(look, LIMITS.sweepIntervalMs);
+    timer.unref();
+    this.#closing.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  }
+
+  #forgetOldest(): void {
+    const ended = [...this.#sandboxes.values()].filter((sandbox) => sandbox.end !== undefined);
+    for (const { sandboxId } of ended.slice(0, Math.max(0, ended.length - LIMITS.endedSandboxesKept))) this.#sandboxes.delete(sandboxId);
   }
 
   #containerEvent(event: ContainerEvent): void {

@@ -14,8 +14,11 @@ export async function sweep(engine: Engine, owner: Owner, log: Log): Promise<num
   let removed = 0;
   for (const container of await engine.list()) {
     if (!(await isLeft(container, owner))) continue;
-    await engine.destroy(container.containerId);
-    removed++;
+    // One that resists must not keep the others.
+    await engine.destroy(container.containerId).then(
+      () => removed++,
+      (error) => log.warn({ err: error, container_id: container.containerId }, "a container that a dead server left could not be removed"),
+    );
   }
   await owner.sweep();
   if (removed > 0) log.info({ removed }, "removed containers that earlier servers had left");

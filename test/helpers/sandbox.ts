@@ -21,6 +21,8 @@ export interface TestSandbox extends AsyncDisposable {
   engine: Engine;
   /** The stream that is attached now. */
   stream: () => Duplex;
+  /** Called with each stream that is attached again, before anything is written to it. */
+  onAttach: (stream: Duplex) => void;
   /** Makes a Python context and gives its id. */
   context: () => Promise<string>;
   /** Runs code; the events come in order, and `ended` settles with the last. */
@@ -43,6 +45,7 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
     ...engine,
     attach: async (containerId) => {
       stream = await engine.attach(containerId);
+      box.onAttach(stream);
       return stream;
     },
   };
@@ -62,10 +65,11 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
     { engine: watched, log, leaseSeconds, onEnd: () => {} },
   );
   await sandbox.attach(started.stream);
-  return {
+  const box: TestSandbox = {
     sandbox,
     engine,
     stream: () => stream as Duplex,
+    onAttach: () => {},
     context: async () => {
       const context_id = newId("ctx");
       await sandbox.request("context.create", { context_id, language: "python", cwd: "/home/user" }, contextSchema);
@@ -100,4 +104,5 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
       await engine.destroy(started.containerId);
     },
   };
+  return box;
 }

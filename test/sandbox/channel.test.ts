@@ -31,6 +31,69 @@ describe("a channel that breaks", () => {
     expect(running.text().replace(/ x+/g, "")).toBe(Array.from({ length: 60 }, (_, n) => `${n}\n`).join(""));
   });
 
+  it("runs code once that is sent while the channel breaks, before or after", async () => {
+    await using box = await startSandbox();
+    const context = await box.context();
+    await (await box.start(context, "runs = []")).ended;
+    for (let n = 0; n < 6; n++) {
+      const starting = box.start(context, `runs.append(${n}); print(runs)`);
+      // At once, so that the request is on its way or still waits; and a little later, so that its answer is.
+      if (n % 3 > 0) await pause(n % 3);
+      box.stream().destroy();
+      if (n % 2 === 0) await pause(5);
+      const running = await starting;
+      expect(await running.ended).toMatchObject({ data: { state: "ok" } });
+      expect(running.text()).toBe(`[${Array.from({ length: n + 1 }, (_, at) => at).join(", ")}]\n`);
+    }
+  });
+
+  it("may break again while it is attached again", async () => {
+    await using box = await startSandbox();
+    const context = await box.context();
+    const running = await box.start(context, "import time\nfor n in range(20):\n    print(n, flush=True)\n    time.sleep(0.1)");
+    let breaks = 0;
+    box.onAttach = (stream) => {
+      // Before the hello, behind it, and while the events are asked for.
+      if (breaks < 4) setTimeout(() => stream.destroy(), 2 * breaks++);
+    };
+    box.stream().destroy();
+    expect(await running.ended).toMatchObject({ data: { state: "ok" } });
+    expect(breaks).toBe(4);
+    expect(running.text()).toBe(Array.from({ length: 20 }, (_, n) => `${n}\n`).join(""));
+    expect(box.sandbox.end).toBeUndefined();
+  });
+
+  it("leaves it open whether a write was done that may not be made twice, and says that the sandbox lives", async () => {
+    await using box = await startSandbox();
+    const params = { path: "log", create_parents: true, append: true, overwrite: true };
+    const body = (async function* () {
+      yield Buffer.from("line\n");
+      await pause(300);
+    })();
+    const writing = expect(box.sandbox.request("file.write", params, writtenSchema, { body })).rejects.toMatchObject({
+      code: "busy",
+      message: expect.stringContaining("the sandbox lives"),
+    });
+    await pause(50);
+    box.stream().destroy();
+    await writing;
+    expect(await box.sandbox.request("file.list", { path: "/home/user" }, emptySchema)).toBeDefined();
+  });
+
+  it("is given up for a sandbox that another server has taken over, whose container runs on", async () => {
+    await using box = await startSandbox();
+    const newer = await Channel.open(await box.engine.attach(box.sandbox.containerId), {
+      epoch: 9,
+      leaseSeconds: 30,
+      log,
+      onEvent: () => {},
+    });
+    await expect(box.sandbox.request("context.list", {}, emptySchema)).rejects.toMatchObject({ code: "sandbox_lost" });
+    expect(box.sandbox.end).toMatchObject({ isTakenOver: true });
+    expect(await newer.request("context.list", {}, emptySchema)).toBeDefined();
+    newer.close();
+  });
+
   it("fences the older server: it is told nothing more, and what it asks is not done", async () => {
     await using box = await startSandbox();
     const context = await box.context();

@@ -86,6 +86,31 @@ describe("a sandbox that does not answer", () => {
 });
 
 describe("a sandbox that speaks another language", () => {
+  it("is refused at once where its stream has ended before anybody listened", async () => {
+    peer.destroy();
+    await vi.advanceTimersByTimeAsync(1);
+    const opening = Channel.open(peer, { epoch: 1, leaseSeconds: 30, log: createLog("silent"), onEvent: () => {} });
+    await expect(opening).rejects.toMatchObject({ code: "sandbox_lost" });
+  });
+
+  it("cannot say hello in another form", async () => {
+    const opening = Channel.open(peer, { epoch: 1, leaseSeconds: 30, log: createLog("silent"), onEvent: () => {} });
+    const refused = expect(opening).rejects.toMatchObject({ code: "sandbox_lost" });
+    await vi.advanceTimersByTimeAsync(1);
+    peer.hello({ boot_id: 5 });
+    await refused;
+  });
+
+  it("cannot fill our memory with parts that hold nothing", async () => {
+    const channel = await open();
+    const frame = encodeFrame(FRAME.event, 0, Buffer.alloc(0));
+    frame[1] = FRAME.event | 0x80;
+    const parts = Buffer.concat(Array.from({ length: 10_000 }, () => frame));
+    for (let n = 0; n < 60; n++) peer.push(parts);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(channel.isOpen).toBe(false);
+  });
+
   it("is refused with the command that rebuilds its image", async () => {
     const opening = Channel.open(peer, { epoch: 1, leaseSeconds: 30, log: createLog("silent"), onEvent: () => {} });
     const refused = expect(opening).rejects.toMatchObject({ code: "engine_unavailable", hint: expect.stringContaining("kernelbox setup") });
