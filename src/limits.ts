@@ -26,6 +26,7 @@ export const LIMITS = {
   replyResultJsonBytes: 64 * KB,
   replyOutputs: 50,
   replyFiles: 50,
+  replyNotices: 20,
   replyImageBytes: 600 * KB,
   /** A side of a picture; model APIs refuse more where a request has many. */
   replyImagePixels: 2_000,
@@ -43,6 +44,8 @@ export const LIMITS = {
   /** The channel (docs/channel-protocol.md). */
   frameBytes: 256 * KiB,
   messageBytes: 32 * MiB,
+  /** Levels of nested JSON that are taken from a sandbox; a value with more is left out. Its own bound is below. */
+  jsonDepth: 200,
   creditBytes: 1 * MiB,
   openRequests: 256,
   /** Bytes that may wait for the container's stdin before writers are held back. */
@@ -72,6 +75,17 @@ export const LIMITS = {
   /** How long after its own timeout an execution may be silent before the server gives it up: interrupt, grace, kill and restart take less. */
   executionSlackMs: 30_000,
   executionsKept: 200,
+  /** How long after its end an execution is listened to: output of its threads and subprocesses still belongs to it. */
+  lateOutputMs: 10_000,
+  /**
+   * Events of one execution that wait to be stored. An honest supervisor has 8 MiB unacknowledged, and one message more: beyond that it does not
+   * keep the protocol.
+   */
+  pendingEventBytes: 48 * MiB,
+  /** How long the engine may take to say why a container ended, once its stream has. */
+  engineWordMs: 500,
+  /** An end so soon after the engine told of an out-of-memory kill was caused by it. */
+  outOfMemoryMs: 10_000,
 
   /** A container's own bounds. The workspace is memory, so it is part of `memoryBytes`. */
   container: {
@@ -89,6 +103,7 @@ export const LIMITS = {
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,
   spoolBytesPerPrincipal: 1 * GiB,
+  outputsKept: 2_000,
 
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import * as z from "zod";
 import { isErrorCode, KernelboxError } from "../errors.ts";
 import type { ExecutionEvent } from "../events/event.ts";
+import { withoutDeepValues } from "../events/json-nesting.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { decodeEventMessage } from "./event-message.ts";
@@ -39,7 +40,8 @@ export interface ChannelOptions {
   epoch: number;
   leaseSeconds: number;
   log: Log;
-  onEvent: (event: ExecutionEvent) => void;
+  /** The event, and the bytes of its message: what the supervisor counts as not acknowledged. */
+  onEvent: (event: ExecutionEvent, bytes: number) => void;
 }
 
 /** A gap in our own ticks as long as this means that this machine slept: the other side is not to blame for the silence. */
@@ -253,7 +255,7 @@ export class Channel {
         if (whole === undefined) return;
         const event = decodeEventMessage(whole);
         if (event === undefined) this.#fail("The sandbox sent an event that breaks the channel's protocol.");
-        else this.#options.onEvent(event);
+        else this.#options.onEvent(event, whole.length);
         return;
       }
       case FRAME.data:
@@ -299,7 +301,7 @@ function readResponse<T>(payload: Buffer, schema: z.ZodType<T>): T {
     new KernelboxError("sandbox_lost", "The sandbox answered with something that is not a response.", "Make a new sandbox.", { cause });
   let json: unknown;
   try {
-    json = JSON.parse(payload.toString("utf8"));
+    json = JSON.parse(withoutDeepValues(payload).toString());
   } catch (cause) {
     throw malformed(cause);
   }

@@ -1,4 +1,5 @@
 import { type ExecutionEvent, eventFromWire, wireEventSchema } from "../events/event.ts";
+import { withoutDeepValues } from "../events/json-nesting.ts";
 
 /** An `event` message: the length of its JSON, the JSON, its attachments' bytes. Undefined where it is not what the protocol says. */
 export function decodeEventMessage(message: Buffer): ExecutionEvent | undefined {
@@ -7,7 +8,7 @@ export function decodeEventMessage(message: Buffer): ExecutionEvent | undefined 
   if (4 + jsonBytes > message.length) return undefined;
   let json: unknown;
   try {
-    json = JSON.parse(message.toString("utf8", 4, 4 + jsonBytes));
+    json = JSON.parse(withoutDeepValues(message.subarray(4, 4 + jsonBytes)).toString());
   } catch {
     return undefined;
   }

@@ -163,6 +163,38 @@ describe("a sandbox that speaks another language", () => {
     channel.close();
   });
 
+  it("cannot send a value that is too deep to be written again: it is left out, and the event comes", async () => {
+    const channel = await open();
+    const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+    const event = (mime: string) =>
+      `{"execution_id":"e","context_id":"c","seq":1,"timestamp":"","type":"display_data","data":{"mime":${mime}}}`;
+    const say = (json: string) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(Buffer.byteLength(json));
+      peer.say(FRAME.event, 0, Buffer.concat([length, Buffer.from(json)]));
+    };
+    const text = '"a \\" [[ \\\\"';
+    say(
+      event(
+        `{"application/json":${nested(6_000)},"a/b":${nested(LIMITS.jsonDepth - 3)},"c/d":${nested(LIMITS.jsonDepth - 2)},"text/plain":${text}}`,
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(1);
+    const mime = (events[0] as ExecutionEvent & { data: { mime: Map<string, unknown> } }).data.mime;
+    expect(mime.get("application/json")).toEqual({ omittedBytes: 12_000 });
+    expect(mime.get("a/b")).toHaveProperty("json");
+    expect(mime.get("c/d")).toHaveProperty("omittedBytes");
+    expect(mime.get("text/plain")).toEqual({ text: 'a " [[ \\' });
+    expect(channel.isOpen).toBe(true);
+    const request = channel.request("x", {}, anything).catch((error) => error);
+    peer.say(FRAME.response, 1, Buffer.from(`{"error":{"code":"busy","message":"m","details":{"deep":${nested(9_000)}}}}`));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(JSON.stringify((await request).details).length).toBeLessThan(200);
+    say(event("[".repeat(30_000)));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(channel.isOpen).toBe(false);
+  });
+
   it("cannot put its words into our message, nor a code of its own into ours", async () => {
     const channel = await open();
     const request = channel.request("x", {}, anything);
