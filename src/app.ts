@@ -35,7 +35,6 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     engine,
     images,
     owner,
-    records,
     log,
     settings: {
       leaseSeconds: config.lease,

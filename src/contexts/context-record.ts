@@ -11,6 +11,6 @@ export interface ContextRecord {
   incarnationOffset: number;
   /** Highest incarnation that was told to a caller. */
   lastIncarnation: number;
-  /** A loss with the whole sandbox, told with the next execution. */
-  untoldLoss?: LossReason | undefined;
+  /** A loss that no reply has told yet: with the whole sandbox, or by an execution whose caller had left. */
+  untoldLoss?: { reason: LossReason; message: string } | undefined;
 }

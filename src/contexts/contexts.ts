@@ -1,11 +1,13 @@
+import type * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { earlierSandboxLossMessage } from "../events/fold.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import { abortable } from "../sandboxes/abortable.ts";
 import { absolutePath, HOME } from "../sandboxes/paths.ts";
-import type { Sandbox } from "../sandboxes/sandbox.ts";
+import type { CallOptions, Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
-import { contextSchema, emptySchema, type SupervisorContext } from "../sandboxes/supervisor-schemas.ts";
+import { contextSchema, contextsSchema, emptySchema, type SupervisorContext } from "../sandboxes/supervisor-schemas.ts";
 import type { ContextRecord } from "./context-record.ts";
 
 /** A context as callers see it. */
@@ -20,6 +22,12 @@ export interface Context {
   queued: number;
   createdAt: string;
   lastActivityAt: string | null;
+}
+
+/** A context as a caller names it; the sandbox is only checked. */
+export interface ContextHandle {
+  contextId: string;
+  sandboxId?: string | undefined;
 }
 
 export interface CreateContext {
@@ -57,31 +65,39 @@ export class Contexts {
   async list(sandboxId: string | undefined, principal: string, signal?: AbortSignal): Promise<Context[]> {
     const sandbox = sandboxId === undefined ? await this.#sandboxes.existingDefault(principal) : this.#sandboxes.get(sandboxId, principal);
     if (sandbox === undefined) return [];
-    const records = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId);
-    return await Promise.all(records.map((record) => this.#get(record, signal)));
+    const { contexts } = await sandbox.request("context.list", {}, contextsSchema, { signal });
+    // Ours, in the order in which they were made, as far as the sandbox still has them.
+    const found = new Map(contexts.map((context) => [context.context_id, context]));
+    return [...this.#contexts.values()].flatMap((record) => {
+      const context = record.sandboxId === sandbox.sandboxId ? found.get(record.contextId) : undefined;
+      return context === undefined ? [] : [this.#describe(record, context)];
+    });
   }
 
-  async get(contextId: string, principal: string, signal?: AbortSignal): Promise<Context> {
-    return await this.#get(this.find(contextId, principal), signal);
-  }
-
-  async restart(contextId: string, principal: string, signal?: AbortSignal): Promise<Context> {
-    const record = this.find(contextId, principal);
-    const context = await this.sandboxOf(record)
-      .request("context.restart", { context_id: contextId }, contextSchema, { signal, deadlineMs: LIMITS.contextStartMs })
-      .catch((error) => {
-        throw contextError(error);
-      });
+  async get(handle: ContextHandle, principal: string, signal?: AbortSignal): Promise<Context> {
+    const record = this.find(handle, principal);
+    const context = await this.#ask(record, "context.get", contextSchema, { signal });
     return this.#describe(record, context);
   }
 
-  /** Deleting what is gone already is fine. */
-  async delete(contextId: string, principal: string, signal?: AbortSignal): Promise<boolean> {
-    const record = this.#contexts.get(contextId);
-    if (record?.principal !== principal) return false;
+  async restart(handle: ContextHandle, principal: string, signal?: AbortSignal): Promise<Context> {
+    const record = this.find(handle, principal);
+    const deadlineMs = LIMITS.contextStartMs + LIMITS.requestMs;
+    return this.#describe(record, await this.#ask(record, "context.restart", contextSchema, { signal, deadlineMs }));
+  }
+
+  /** Deleting what is gone already is fine, also with its sandbox. */
+  async delete(handle: ContextHandle, principal: string, signal?: AbortSignal): Promise<boolean> {
+    if (this.#contexts.get(handle.contextId)?.principal !== principal) return false;
+    const record = this.find(handle, principal);
+    try {
+      await this.#ask(record, "context.delete", emptySchema, { signal });
+    } catch (error) {
+      if (!GONE.has(KernelboxError.from(error).code)) throw error;
+      this.#forget(record);
+      return false;
+    }
     this.#forget(record);
-    const sandbox = this.#sandboxes.get(record.sandboxId, principal);
-    await sandbox.request("context.delete", { context_id: contextId }, emptySchema, { signal });
     return true;
   }
 
@@ -98,7 +114,7 @@ export class Contexts {
   }
 
   /** `not_found` for unknown and foreign handles alike. */
-  find(contextId: string, principal: string): ContextRecord {
+  find({ contextId, sandboxId }: ContextHandle, principal: string): ContextRecord {
     const record = this.#contexts.get(contextId);
     if (record?.principal !== principal) {
       throw new KernelboxError(
@@ -106,6 +122,9 @@ export class Contexts {
         "There is no context with this id.",
         "Use list_contexts to see what there is, or leave out context_id to use the default context.",
       );
+    }
+    if (sandboxId !== undefined && sandboxId !== record.sandboxId) {
+      throw new KernelboxError("invalid_argument", "The context belongs to another sandbox.", "Leave out sandbox_id: the context says it.");
     }
     return record;
   }
@@ -119,12 +138,13 @@ export class Contexts {
     const { record } = await this.#start(sandbox, { language, cwd: HOME }, true);
     const key = `${sandbox.principal}:${language}`;
     const before = this.#lastDefaults.get(key);
-    const loss = before === undefined ? undefined : this.#sandboxes.endReason(before.sandboxId);
-    if (before !== undefined && loss !== undefined) {
+    const end = before === undefined ? undefined : this.#sandboxes.endOf(before.sandboxId);
+    if (before !== undefined && end !== undefined) {
       record.incarnationOffset = before.lastIncarnation;
       record.lastIncarnation = before.lastIncarnation + 1;
-      record.untoldLoss = loss;
+      record.untoldLoss = { reason: end.reason, message: earlierSandboxLossMessage(end.message) };
       this.#contexts.delete(before.contextId);
+      this.#defaults.delete(`${before.sandboxId}:${language}`);
     }
     this.#lastDefaults.set(key, record);
     return record;
@@ -143,6 +163,7 @@ export class Contexts {
         `Use one of: ${sandbox.languages.join(", ")}.`,
       );
     }
+    this.#purge();
     const inSandbox = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId).length;
     if (inSandbox >= LIMITS.contextsPerSandbox) {
       throw new KernelboxError(
@@ -178,13 +199,21 @@ export class Contexts {
     }
   }
 
-  async #get(record: ContextRecord, signal?: AbortSignal): Promise<Context> {
-    const context = await this.sandboxOf(record)
-      .request("context.get", { context_id: record.contextId }, contextSchema, { signal })
-      .catch((error) => {
-        throw contextError(error);
-      });
-    return this.#describe(record, context);
+  async #ask<T>(record: ContextRecord, method: string, schema: z.ZodType<T>, call: CallOptions): Promise<T> {
+    try {
+      return await this.sandboxOf(record).request(method, { context_id: record.contextId }, schema, call);
+    } catch (error) {
+      throw contextError(error);
+    }
+  }
+
+  /** Contexts tell how their sandbox ended for as long as its handle is remembered. */
+  #purge(): void {
+    for (const { contextId, sandboxId, language } of [...this.#contexts.values()]) {
+      if (this.#sandboxes.isKnown(sandboxId)) continue;
+      this.#contexts.delete(contextId);
+      this.#defaults.delete(`${sandboxId}:${language}`);
+    }
   }
 
   #describe(record: ContextRecord, context: SupervisorContext): Context {
@@ -211,6 +240,8 @@ export class Contexts {
     this.#lastDefaults.delete(`${record.principal}:${record.language}`);
   }
 }
+
+const GONE: ReadonlySet<KernelboxError["code"]> = new Set(["not_found", "sandbox_lost", "sandbox_expired"]);
 
 export function checkEnv(env: Record<string, string> | undefined): void {
   if (env === undefined) return;

@@ -1,11 +1,12 @@
 import { KernelboxError } from "../errors.ts";
-import { ExecutionFold } from "../events/fold.ts";
+import { ExecutionFold, earlierLossMessage, earlierSandboxLossMessage } from "../events/fold.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { executionCancelledSchema, executionStartedSchema } from "../sandboxes/supervisor-schemas.ts";
-import type { ExecutionRecord, ExecutionRecords } from "../store/execution-records.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
+import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { ContextRecord } from "./context-record.ts";
 import { type Contexts, checkEnv, contextError } from "./contexts.ts";
 import { Execution, type ExecutionIds, unknownExecution } from "./execution.ts";
@@ -24,10 +25,17 @@ export interface ExecutionReply extends ExecutionIds {
   record: ExecutionRecord;
 }
 
+export interface CancelTarget {
+  executionId?: string | undefined;
+  contextId?: string | undefined;
+  /** Only checked. */
+  sandboxId?: string | undefined;
+}
+
 export interface Cancelled {
   executionId: string;
   state: "stopping" | "dropped" | "ended";
-  status: ExecutionResult["status"];
+  status: string;
   variables: "kept" | "lost";
 }
 
@@ -65,13 +73,15 @@ export class Executions {
       sandboxId: context.sandboxId,
       language: context.language,
     };
-    const fold = new ExecutionFold(context.incarnationOffset);
-    const loss = context.untoldLoss;
-    context.untoldLoss = undefined;
-    if (loss !== undefined) fold.tellLoss({ reason: loss }, context.incarnationOffset + 1);
-    const record = await this.#records.open({ ...ids, principal: caller.principal });
-    const execution = new Execution(ids, { sandbox, record, fold, timeoutMs: timeoutSeconds * 1_000, onOutput: caller.onOutput });
-    record.snapshot = () => ({ ...ids, result: execution.result() });
+    const record = this.#records.open({ ...ids, principal: caller.principal });
+    const execution = new Execution(ids, {
+      sandbox,
+      record,
+      fold: new ExecutionFold(context.incarnationOffset),
+      timeoutMs: timeoutSeconds * 1_000,
+      queueMs: this.#inContext(context.contextId).reduce((sum, before) => sum + before.longestMs, 0),
+      onOutput: caller.onOutput,
+    });
     this.#running.set(ids.executionId, execution);
     sandbox.subscribe(ids.executionId, execution);
     const onAbort = () => void this.#stop(execution).catch(() => {});
@@ -84,46 +94,66 @@ export class Executions {
         ...(request.env === undefined ? {} : { env: request.env }),
       };
       await sandbox.request("execution.start", params, executionStartedSchema, { deadlineMs: LIMITS.contextStartMs }).catch((error) => {
-        if (fold.isEnded) return;
-        context.untoldLoss = loss;
+        if (execution.fold.isEnded) return;
+        execution.giveUp();
         throw contextError(error);
       });
       caller.signal?.addEventListener("abort", onAbort, { once: true });
       if (caller.signal?.aborted) onAbort();
       await execution.ended;
-      const result = execution.result();
-      context.lastIncarnation = Math.max(context.lastIncarnation, result.state.incarnation);
-      return { ...ids, result, record };
+      this.#tellLosses(execution, context, caller.signal?.aborted === true);
+      return { ...ids, result: execution.result(), record };
     } finally {
       caller.signal?.removeEventListener("abort", onAbort);
       this.#running.delete(ids.executionId);
     }
   }
 
-  /** Stops a running execution, or drops one that waits; gives what became of it. */
-  async cancel(target: { executionId?: string | undefined; contextId?: string | undefined }, principal: string): Promise<Cancelled> {
-    const execution = this.#target(target, principal);
-    if (execution !== undefined) return await this.#stop(execution);
-    const record = target.executionId === undefined ? undefined : this.#records.find(target.executionId, principal);
-    const ended = record?.snapshot?.() as { result: ExecutionResult } | undefined;
-    if (record === undefined || ended === undefined) throw unknownExecution();
-    return {
-      executionId: record.executionId,
-      state: "ended",
-      status: ended.result.status,
-      variables: ended.result.state.variables,
-    };
+  /**
+   * Puts a loss that nobody was told of into the reply that is about to be given. One loss a reply: what this does not say the next one will. A
+   * caller who has left gets no reply, so what theirs would have said is kept for the next.
+   */
+  #tellLosses(execution: Execution, context: ContextRecord, hasCallerLeft: boolean): void {
+    const { fold } = execution;
+    const { state } = fold.result();
+    context.lastIncarnation = Math.max(context.lastIncarnation, state.incarnation);
+    if (hasCallerLeft) {
+      if (state.variables === "lost" && state.reason !== null)
+        context.untoldLoss ??= { reason: state.reason, message: earlierLossMessage(state.reason) };
+      return;
+    }
+    if (state.variables === "lost") return;
+    const lost = this.#sandboxes.untoldLoss(context.principal);
+    const loss = context.untoldLoss ?? (lost?.end && { reason: lost.end.reason, message: earlierSandboxLossMessage(lost.end.message) });
+    if (loss === undefined) return;
+    fold.tellLoss(loss.reason, loss.message);
+    context.untoldLoss = undefined;
+    if (lost !== undefined) this.#sandboxes.lossWasTold(lost);
   }
 
-  #target(target: { executionId?: string | undefined; contextId?: string | undefined }, principal: string): Execution | undefined {
-    if (target.executionId !== undefined) {
-      if (this.#records.find(target.executionId, principal) === undefined) throw unknownExecution();
-      return this.#running.get(target.executionId);
+  /** Stops a running execution, or drops one that waits; gives what became of it. */
+  async cancel(target: CancelTarget, principal: string): Promise<Cancelled> {
+    const { executionId, contextId, sandboxId } = target;
+    if (contextId !== undefined) {
+      this.#contexts.find({ contextId, sandboxId }, principal);
+      const [first] = this.#inContext(contextId);
+      if (first === undefined) throw new KernelboxError("not_found", "Nothing runs in this context.", "Nothing to do.");
+      return await this.#stop(first);
     }
-    const contextId = this.#contexts.find(target.contextId ?? "", principal).contextId;
-    const running = [...this.#running.values()].find((execution) => execution.ids.contextId === contextId);
-    if (running !== undefined) return running;
-    throw new KernelboxError("not_found", "Nothing runs in this context.", "Nothing to do.");
+    const record = this.#records.find(executionId ?? "", principal);
+    if (record === undefined) throw unknownExecution();
+    if (sandboxId !== undefined && sandboxId !== record.sandboxId) {
+      throw new KernelboxError("invalid_argument", "The execution belongs to another sandbox.", "Leave out sandbox_id.");
+    }
+    const running = this.#running.get(record.executionId);
+    if (running !== undefined) return await this.#stop(running);
+    if (record.outcome === undefined) throw unknownExecution();
+    return { executionId: record.executionId, state: "ended", ...record.outcome };
+  }
+
+  /** In the order in which they run. */
+  #inContext(contextId: string): Execution[] {
+    return [...this.#running.values()].filter((execution) => execution.ids.contextId === contextId);
   }
 
   async #stop(execution: Execution): Promise<Cancelled> {
@@ -132,10 +162,12 @@ export class Executions {
     const { state } =
       sandbox === undefined
         ? { state: "ended" as const }
-        : await sandbox.request("execution.cancel", { execution_id: executionId }, executionCancelledSchema);
+        : await sandbox.request("execution.cancel", { execution_id: executionId }, executionCancelledSchema).catch((error) => {
+            throw contextError(error);
+          });
     await execution.ended;
-    const result = execution.result();
-    return { executionId, state, status: result.status, variables: result.state.variables };
+    // A loss before it is told with it, but it was not what stopping it cost.
+    return { executionId, state, status: execution.fold.result().status, variables: execution.fold.hasLostVariables ? "lost" : "kept" };
   }
 
   async #contextFor(request: ExecuteRequest, principal: string, signal: AbortSignal | undefined): Promise<ContextRecord> {
@@ -148,16 +180,13 @@ export class Executions {
   }
 
   #givenContext(request: ExecuteRequest, contextId: string, principal: string): ContextRecord {
-    const context = this.#contexts.find(contextId, principal);
+    const context = this.#contexts.find({ contextId, sandboxId: request.sandboxId }, principal);
     if (request.language !== undefined && request.language !== context.language) {
       throw new KernelboxError(
         "invalid_argument",
         `The context's language is ${context.language}, not ${request.language}.`,
         "Leave out language, or leave out context_id to use the default context of that language.",
       );
-    }
-    if (request.sandboxId !== undefined && request.sandboxId !== context.sandboxId) {
-      throw new KernelboxError("invalid_argument", "The context belongs to another sandbox.", "Leave out sandbox_id: the context says it.");
     }
     return context;
   }

@@ -1,6 +1,6 @@
 import { LIMITS } from "../limits.ts";
 import { BoundedText, clip } from "./bounded-text.ts";
-import type { ExecutionEvent, Loss, LossReason, MimeBundle, MimeValue } from "./event.ts";
+import type { ExecutionEvent, LossReason, MimeBundle, MimeValue } from "./event.ts";
 import { preferredType } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
 import type { ChangedFile, ExecutionResult, Output, State } from "./result.ts";
@@ -36,8 +36,11 @@ export class ExecutionFold {
   #displayIds = new Map<string, number>();
   #nextOutput = 1;
   #clearAtNext = false;
+  #firstOutput = 1;
   #outputsLeftOut = 0;
   #filesLeftOut = 0;
+  readonly #gap = { events: 0, bytes: 0 };
+  #hasLostVariables = false;
   readonly #files = new Map<string, ChangedFile>();
   #state: State;
   #executionCount: number | null = null;
@@ -45,6 +48,7 @@ export class ExecutionFold {
   #stopsAt: string | null = null;
   #durationMs: number | null = null;
   readonly #notices: string[] = [];
+  #noticesLeftOut = 0;
   readonly #incarnationOffset: number;
 
   /** The offset is added to the supervisor's incarnations. */
@@ -55,6 +59,16 @@ export class ExecutionFold {
 
   get isEnded(): boolean {
     return this.#durationMs !== null;
+  }
+
+  /** Whether this very execution cost the variables; a loss before it is only told with it. */
+  get hasLostVariables(): boolean {
+    return this.#hasLostVariables;
+  }
+
+  /** Outputs with lower numbers were cleared. */
+  get firstOutput(): number {
+    return this.#firstOutput;
   }
 
   /** Takes one event. Gives the output whose data is to be stored, where it brings one. */
@@ -86,9 +100,8 @@ export class ExecutionFold {
         this.#addFile({ path: event.data.path, change: event.data.change, sizeBytes: event.data.size_bytes });
         return undefined;
       case "gap":
-        this.#notices.push(
-          `${event.data.events} events (${event.data.bytes} bytes) are missing here: they came faster than they were read.`,
-        );
+        this.#gap.events += event.data.events;
+        this.#gap.bytes += event.data.bytes;
         return undefined;
       case "status":
         this.#addStatus(event.data);
@@ -100,21 +113,26 @@ export class ExecutionFold {
   end(status: "died" | "cancelled", reason: LossReason, message: string): void {
     this.#status = status;
     this.#state = { ...this.#state, variables: "lost", reason, message };
+    this.#hasLostVariables = true;
     this.#durationMs = this.#startedAt === null ? 0 : Math.max(0, Date.now() - Date.parse(this.#startedAt));
     if (status === "cancelled") this.#error = null;
   }
 
   note(notice: string): void {
-    this.#notices.push(notice);
+    if (this.#notices.length < LIMITS.replyNotices) this.#notices.push(notice);
+    else this.#noticesLeftOut++;
   }
 
   /** A loss that happened before this execution and that nobody was told of yet. */
-  tellLoss(loss: Pick<Loss, "reason">, incarnation: number): void {
-    this.#state = { incarnation, variables: "lost", reason: loss.reason, message: earlierLossMessage(loss.reason) };
+  tellLoss(reason: LossReason, message: string): void {
+    this.#state = { ...this.#state, variables: "lost", reason, message };
   }
 
   result(): ExecutionResult {
     const notices = [...this.#notices];
+    if (this.#noticesLeftOut > 0) notices.push(`${this.#noticesLeftOut} more notices are left out.`);
+    if (this.#gap.events > 0)
+      notices.push(`${this.#gap.events} events (${this.#gap.bytes} bytes) are missing here: they came faster than they were read.`);
     if (this.#outputsLeftOut > 0)
       notices.push(`${this.#outputsLeftOut} more outputs are not listed; only the first ${LIMITS.replyOutputs} are.`);
     if (this.#filesLeftOut > 0) notices.push(`${this.#filesLeftOut} more changed files are not listed; use list_directory.`);
@@ -155,7 +173,7 @@ export class ExecutionFold {
     this.#clear();
     mime.delete(VALUE_TYPE);
     const n = this.#nextOutput++;
-    if (displayId != null) this.#displayIds.set(displayId, n);
+    if (displayId != null) this.#rememberDisplay(displayId, n);
     if (this.#outputs.length >= LIMITS.replyOutputs) this.#outputsLeftOut++;
     else this.#outputs.push(describe(n, mime));
     return { n, mime };
@@ -164,14 +182,24 @@ export class ExecutionFold {
   #updateOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
     const n = displayId == null ? undefined : this.#displayIds.get(displayId);
     if (n === undefined) return this.#addOutput(mime, displayId);
+    if (n < this.#firstOutput) return undefined;
     this.#outputs = this.#outputs.map((output) => (output.n === n ? describe(n, mime) : output));
     return { n, mime };
+  }
+
+  /** The newest are remembered: as many as there are outputs whose data is kept. */
+  #rememberDisplay(displayId: string, n: number): void {
+    this.#displayIds.set(displayId, n);
+    const [oldest] = this.#displayIds.keys();
+    if (this.#displayIds.size > LIMITS.outputsKept && oldest !== undefined) this.#displayIds.delete(oldest);
   }
 
   #clear(now = false): void {
     if (!now && !this.#clearAtNext) return;
     this.#clearAtNext = false;
     this.#outputs = [];
+    this.#outputsLeftOut = 0;
+    this.#firstOutput = this.#nextOutput;
     for (const stream of [this.#stdout, this.#stderr]) Object.assign(stream, newStream());
   }
 
@@ -187,18 +215,19 @@ export class ExecutionFold {
       this.#status = "running";
       this.#startedAt ??= new Date().toISOString();
       this.#stopsAt = status.stops_at ?? null;
-      if (status.loss != null) this.tellLoss(status.loss, incarnation);
-      else this.#state = { ...this.#state, incarnation };
+      this.#state = { ...this.#state, incarnation };
+      if (status.loss != null) this.tellLoss(status.loss.reason, earlierLossMessage(status.loss.reason));
       return;
     }
     this.#status = status.state;
     this.#executionCount = status.execution_count ?? null;
     this.#durationMs = Math.round(status.duration_ms);
     this.#startedAt = status.started_at;
-    this.#notices.push(...status.notices.map(plainText));
+    for (const notice of status.notices) this.note(plainText(notice));
     if (status.state === "timeout" || status.state === "cancelled") this.#error = null;
     if (status.variables === "lost") {
       const reason = status.reason ?? "killed";
+      this.#hasLostVariables = true;
       this.#state = { incarnation, variables: "lost", reason, message: lossMessage(reason, status.exit_code ?? null) };
     } else this.#state = { ...this.#state, incarnation };
   }
@@ -214,13 +243,22 @@ const LOSS_CAUSES = {
   sandbox_lost: "the sandbox ended unexpectedly; its files are gone too",
 } as const satisfies Record<LossReason, string>;
 
-export function lossMessage(reason: LossReason, exitCode: number | null = null): string {
+function lossMessage(reason: LossReason, exitCode: number | null = null): string {
   const code = reason === "exited" && exitCode !== null ? ` with exit code ${exitCode}` : "";
   return `All variables are lost: ${LOSS_CAUSES[reason]}${code}. The context works on with a new kernel.`;
 }
 
-function earlierLossMessage(reason: LossReason): string {
+export function earlierLossMessage(reason: LossReason): string {
   return `Variables from before this call are lost: ${LOSS_CAUSES[reason]}. This code ran on a new kernel.`;
+}
+
+/** With a sandbox go its contexts; a context of one's own does not come back. */
+export function sandboxLossMessage(cause: string): string {
+  return `All variables and files are lost: the sandbox is gone (${cause}). Call again without ids to get a new one.`;
+}
+
+export function earlierSandboxLossMessage(cause: string): string {
+  return `Variables and files from before this call are lost: the sandbox is gone (${cause}). This code ran in a new one.`;
 }
 
 function newStream(): StreamFold {

@@ -61,7 +61,8 @@ export class Sources {
       return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };
     }
     if (address.kind === "execution") {
-      const bytes = Buffer.from(JSON.stringify(record.snapshot?.() ?? null));
+      if (record.reply === undefined) throw unknownResource();
+      const bytes = Buffer.from(JSON.stringify(record.reply));
       return { ...base, sizeBytes: bytes.length, mimeType: "application/json", stream: streamBytes(bytes) };
     }
     const output = await record.readOutput(address.n);
@@ -74,7 +75,7 @@ export function unknownResource(): KernelboxError {
   return new KernelboxError(
     "not_found",
     "There is no resource of this name.",
-    "Use a uri from a reply; what an execution left is kept as long as its sandbox.",
+    "Use a uri from a reply; of what executions left the oldest makes room for the newest.",
   );
 }
 

@@ -10,6 +10,8 @@ import type { Log } from "../log.ts";
 import { abortable } from "./abortable.ts";
 import { eventsSchema } from "./supervisor-schemas.ts";
 
+export type { CallOptions };
+
 export interface SandboxIdentity {
   sandboxId: string;
   principal: string;
@@ -28,7 +30,7 @@ export interface SandboxEnd {
 
 /** Takes the events of one execution, in order and each once; `lost` comes when there will be no more. */
 export interface EventSink {
-  event: (event: ExecutionEvent) => void;
+  event: (event: ExecutionEvent, bytes: number) => void;
   lost: (end: SandboxEnd) => void;
 }
 
@@ -51,6 +53,7 @@ export class Sandbox {
   #epoch = 0;
   #reattaching: Promise<void> | undefined;
   #end: SandboxEnd | undefined;
+  #outOfMemoryAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     identity: SandboxIdentity,
@@ -77,7 +80,7 @@ export class Sandbox {
       epoch: ++this.#epoch,
       leaseSeconds: this.#leaseSeconds,
       log: this.#log,
-      onEvent: (event) => this.#route(event),
+      onEvent: (event, bytes) => this.#route(event, bytes),
     });
     if (this.#end !== undefined) {
       channel.close();
@@ -121,10 +124,17 @@ export class Sandbox {
     if (this.#end === undefined) this.#channel.notify("execution.ack", { execution_id: executionId, seq });
   }
 
+  /** The engine killed something in the container for its memory. That need not end the sandbox; if it does, this was why. */
+  noteOutOfMemory(): void {
+    this.#outOfMemoryAt = performance.now();
+  }
+
   /** Says that the container is gone or about to be. Everybody who waits is told once. */
   markEnded(reason: SandboxEnd["reason"], message: string, isTakenOver = false): void {
     if (this.#end !== undefined) return;
-    this.#end = { reason, at: new Date(), message, isTakenOver };
+    const isMemory = reason === "sandbox_lost" && !isTakenOver && performance.now() - this.#outOfMemoryAt < LIMITS.outOfMemoryMs;
+    const cause = isMemory ? { reason: "out_of_memory" as const, message: `it ran out of memory: ${message}` } : { reason, message };
+    this.#end = { ...cause, at: new Date(), isTakenOver };
     this.#channel?.close();
     for (const { sink } of this.#subscriptions.values()) sink.lost(this.#end);
     this.#subscriptions.clear();
@@ -136,17 +146,17 @@ export class Sandbox {
     const code = end?.reason === "sandbox_expired" ? "sandbox_expired" : "sandbox_lost";
     return new KernelboxError(
       code,
-      `Sandbox ${this.sandboxId} has ended: ${end?.message ?? "unknown"}. Its variables and files are gone.`,
+      `Sandbox ${this.sandboxId} has ended: ${end?.message ?? "unknown"}. Its variables and files are ${end?.isTakenOver ? "out of reach" : "gone"}.`,
       "Call execute_code without ids to get a new sandbox, then make again what you need.",
       { details: { sandbox_id: this.sandboxId, reason: end?.reason, ended_at: end?.at.toISOString() } },
     );
   }
 
-  #route(event: ExecutionEvent): void {
+  #route(event: ExecutionEvent, bytes: number): void {
     const subscription = this.#subscriptions.get(event.execution_id);
     if (subscription === undefined || event.seq <= subscription.lastSeq) return;
     subscription.lastSeq = event.seq;
-    subscription.sink.event(event);
+    subscription.sink.event(event, bytes);
   }
 
   #onChannelEnd(channel: Channel, reason: KernelboxError): void {
@@ -181,10 +191,16 @@ export class Sandbox {
       if (this.#channel.isFenced) return this.markEnded("sandbox_lost", "another server has taken it over", true);
       try {
         if (!this.#channel.isOpen) await this.attach();
-        return await this.#resume();
+        await this.#resume();
+        // A break behind the last answer is ours to mend, too: whoever hears of it finds us still at work.
+        if (this.#channel.isOpen) return;
       } catch (thrown) {
         const error = KernelboxError.from(thrown);
-        if (error.code === "not_found") return this.markEnded("sandbox_lost", "its container is gone");
+        if (error.code === "not_found") {
+          // The engine's events know why.
+          await sleep(LIMITS.engineWordMs);
+          return this.markEnded("sandbox_lost", "its container is gone");
+        }
         if (performance.now() + waitMs > giveUpAt) {
           this.#log.error({ err: error }, "the sandbox could not be reached again");
           return this.markEnded("sandbox_lost", "it could not be reached any more");

@@ -3,7 +3,6 @@ import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
-import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { Owner } from "../store/owner.ts";
 import { abortable } from "./abortable.ts";
 import type { ImageSupply } from "./image-supply.ts";
@@ -24,7 +23,6 @@ export interface SandboxesOptions {
   engine: Engine;
   images: ImageSupply;
   owner: Owner;
-  records: ExecutionRecords;
   settings: SandboxSettings;
   log: Log;
 }
@@ -37,8 +35,10 @@ export class Sandboxes {
   readonly #options: SandboxesOptions;
   readonly #sandboxes = new Map<string, Sandbox>();
   readonly #defaults = new Map<string, Promise<Sandbox>>();
-  /** Ends of default sandboxes that their principal was not told of yet. */
+  /** Ended default sandboxes whose principal got no execution's reply that says so yet. */
   readonly #untold = new Map<string, Sandbox>();
+  /** The same for calls that found something missing. */
+  readonly #unrefused = new Map<string, Sandbox>();
   readonly #closing = new AbortController();
   readonly #removals = new Set<Promise<void>>();
   #watching = false;
@@ -49,12 +49,14 @@ export class Sandboxes {
 
   /**
    * The principal's own sandbox, made now where there is none. `use` is for calls that need what is in it: when it was lost since the
-   * last call they are told so, once, instead of finding an empty one.
+   * last call they are told so, once, instead of finding an empty one. Calls that need nothing leave the loss to be told by the next that can.
    */
   async default(principal: string, purpose: "make" | "use", signal?: AbortSignal): Promise<Sandbox> {
-    const lost = this.#untold.get(principal);
-    this.#untold.delete(principal);
-    if (lost !== undefined && purpose === "use") throw lost.lostError();
+    const lost = purpose === "use" ? this.#unrefused.get(principal) : undefined;
+    if (lost !== undefined) {
+      this.#unrefused.delete(principal);
+      throw lost.lostError();
+    }
     let pending = this.#defaults.get(principal);
     if (pending === undefined) {
       pending = this.#create(principal);
@@ -85,10 +87,24 @@ export class Sandboxes {
     return sandbox?.end === undefined ? sandbox : undefined;
   }
 
-  /** Why a sandbox ended; undefined while it lives. One that is not known any more has expired. */
-  endReason(sandboxId: string): SandboxEnd["reason"] | undefined {
+  /** Whether the handle is remembered, be it of one that has ended. */
+  isKnown(sandboxId: string): boolean {
+    return this.#sandboxes.has(sandboxId);
+  }
+
+  /** How a sandbox ended; undefined while it lives. */
+  endOf(sandboxId: string): Omit<SandboxEnd, "at"> | undefined {
     const sandbox = this.#sandboxes.get(sandboxId);
-    return sandbox === undefined ? "sandbox_expired" : sandbox.end?.reason;
+    return sandbox === undefined ? { reason: "sandbox_expired", message: "it ended long ago" } : sandbox.end;
+  }
+
+  /** The principal's sandbox that ended, where no execution's reply has said so yet. */
+  untoldLoss(principal: string): Sandbox | undefined {
+    return this.#untold.get(principal);
+  }
+
+  lossWasTold(sandbox: Sandbox): void {
+    for (const losses of [this.#untold, this.#unrefused]) if (losses.get(sandbox.principal) === sandbox) losses.delete(sandbox.principal);
   }
 
   engineInfo(): Promise<EngineInfo> {
@@ -150,7 +166,7 @@ export class Sandboxes {
   }
 
   #ended(sandbox: Sandbox): void {
-    const { engine, log, records } = this.#options;
+    const { engine, log } = this.#options;
     log.info({ sandbox_id: sandbox.sandboxId, reason: sandbox.end?.reason, message: sandbox.end?.message }, "sandbox ended");
     const pending = this.#defaults.get(sandbox.principal);
     void pending?.then(
@@ -158,13 +174,13 @@ export class Sandboxes {
         if (current !== sandbox) return;
         this.#defaults.delete(sandbox.principal);
         this.#untold.set(sandbox.principal, sandbox);
+        this.#unrefused.set(sandbox.principal, sandbox);
       },
       () => {},
     );
     this.#forgetOldest();
     const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
       .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
-      .then(() => records.removeSandbox(sandbox.sandboxId))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }
@@ -189,8 +205,8 @@ export class Sandboxes {
 
   #containerEvent(event: ContainerEvent): void {
     const sandbox = [...this.#sandboxes.values()].find((candidate) => candidate.containerId === event.containerId);
-    if (sandbox === undefined || event.type === "out_of_memory") return;
-    sandbox.markEnded("sandbox_lost", `its container ended with exit code ${event.exitCode}`);
+    if (event.type === "out_of_memory") sandbox?.noteOutOfMemory();
+    else sandbox?.markEnded("sandbox_lost", `its container ended with exit code ${event.exitCode}`);
   }
 }
 

@@ -18,6 +18,7 @@ export const contextSchema = z.object({
   last_activity_at: z.string().max(40).nullish(),
   loss: lossSchema.nullish(),
 });
+export const contextsSchema = z.object({ contexts: z.array(contextSchema).max(1_000) });
 export type SupervisorContext = z.infer<typeof contextSchema>;
 
 export const executionStartedSchema = z.object({ state: z.string().max(20) });

@@ -21,7 +21,8 @@ export const cancelExecution = defineTool({
     if ((input.execution_id === undefined) === (input.context_id === undefined)) {
       throw new KernelboxError("invalid_argument", "Give either execution_id or context_id.", "Give one of them.");
     }
-    const cancelled = await services.executions.cancel({ executionId: input.execution_id, contextId: input.context_id }, principal);
+    const target = { executionId: input.execution_id, contextId: input.context_id, sandboxId: input.sandbox_id };
+    const cancelled = await services.executions.cancel(target, principal);
     const outcome = OUTCOMES[cancelled.state];
     const text = `Execution ${cancelled.executionId}: ${outcome.replace("_", " ")}, status ${cancelled.status}, variables ${cancelled.variables}.`;
     return {

@@ -10,7 +10,7 @@ export const deleteContext = defineTool({
   input: { context_id: contextId, sandbox_id: sandboxId },
   output: { context_id: z.string(), deleted: z.boolean().describe("False when there was none.") },
   run: async (input, { services, principal, signal }) => {
-    const deleted = await services.contexts.delete(input.context_id, principal, signal);
+    const deleted = await services.contexts.delete({ contextId: input.context_id, sandboxId: input.sandbox_id }, principal, signal);
     const text = deleted ? `Deleted context ${input.context_id}.` : "There was no such context; nothing to do.";
     return { structured: { context_id: input.context_id, deleted }, blocks: [{ type: "text", text }] };
   },

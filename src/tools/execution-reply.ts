@@ -89,6 +89,8 @@ export async function executionReply(reply: ExecutionReply): Promise<ToolReply<S
   };
   const spent = 2 * Buffer.byteLength(JSON.stringify(structured)) + REPLY_OVERHEAD_BYTES;
   const pictures = await picturesOf(reply, LIMITS.replyBytes - spent, structured.notices);
+  // What kernelbox://executions/{id} gives.
+  reply.record.reply = structured;
   return { structured, blocks: [{ type: "text", text: prose(structured) }, ...pictures, ...links(structured)] };
 }
 

@@ -10,7 +10,7 @@ export const getContext = defineTool({
   input: { context_id: contextId, sandbox_id: sandboxId },
   output: contextOutput,
   run: async (input, { services, principal, signal }) => {
-    const context = await services.contexts.get(input.context_id, principal, signal);
+    const context = await services.contexts.get({ contextId: input.context_id, sandboxId: input.sandbox_id }, principal, signal);
     return { structured: contextFields(context), blocks: [{ type: "text", text: contextText(context) }] };
   },
 });

@@ -12,7 +12,7 @@ export const restartContext = defineTool({
   input: { context_id: contextId, sandbox_id: sandboxId },
   output: contextOutput,
   run: async (input, { services, principal, signal }) => {
-    const context = await services.contexts.restart(input.context_id, principal, signal);
+    const context = await services.contexts.restart({ contextId: input.context_id, sandboxId: input.sandbox_id }, principal, signal);
     const text = `Restarted; variables are gone, files stay. ${contextText(context)}`;
     return { structured: contextFields(context), blocks: [{ type: "text", text }] };
   },

@@ -106,6 +106,41 @@ describe("folding events into a result", () => {
   });
 });
 
+describe("what a fold keeps in mind", () => {
+  it("bounds notices and the names of displays, and adds gaps up", () => {
+    const fold = new ExecutionFold();
+    for (let n = 0; n < 8_000; n++) fold.note(`notice ${n}`);
+    for (let n = 0; n < 100; n++) fold.add(event("gap", { events: 2, bytes: 10 }));
+    const { notices } = fold.result();
+    expect(notices).toHaveLength(LIMITS.replyNotices + 2);
+    expect(notices.join(" ")).toMatch(/7980 more notices.*200 events \(1000 bytes\)/);
+    for (let n = 0; n <= LIMITS.outputsKept; n++) fold.add(display({ "text/plain": "x" }, { display_id: `d${n}` }));
+    // The oldest is forgotten: its update is an output of its own.
+    expect(fold.add(event("update_display_data", { mime: { "text/plain": "y" }, display_id: "d0" }))?.n).toBe(LIMITS.outputsKept + 2);
+    expect(fold.add(event("update_display_data", { mime: { "text/plain": "y" }, display_id: "d9" }))?.n).toBe(10);
+  });
+
+  it("says from which output on they are shown, and takes no update of one that was cleared", () => {
+    const fold = new ExecutionFold();
+    for (let n = 0; n < LIMITS.replyOutputs + 5; n++) fold.add(display({ "text/plain": "x" }, { display_id: `d${n}` }));
+    expect(fold.firstOutput).toBe(1);
+    fold.add(event("clear_output", { wait: false }));
+    expect(fold.firstOutput).toBe(LIMITS.replyOutputs + 6);
+    expect(fold.add(event("update_display_data", { mime: { "text/plain": "y" }, display_id: "d1" }))).toBeUndefined();
+    expect(fold.result()).toMatchObject({ outputs: [], notices: [] });
+  });
+
+  it("knows a loss of its own from one before it", () => {
+    const earlier = new ExecutionFold();
+    earlier.add(event("status", { state: "running", incarnation: 2, loss: { reason: "killed", incarnation: 1, at: "" } }));
+    earlier.add(ended({ incarnation: 2 }));
+    expect([earlier.result().state.variables, earlier.hasLostVariables]).toEqual(["lost", false]);
+    const own = new ExecutionFold();
+    own.add(ended({ state: "cancelled", variables: "lost", reason: "killed" }));
+    expect(own.hasLostVariables).toBe(true);
+  });
+});
+
 describe("events of a hostile sandbox", () => {
   it.each([
     ["an attachment outside of what came", "display_data", { mime: { "image/png": { $attachment: [0, 10] } } }],

@@ -1,0 +1,209 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { MimeBundle, MimeValue } from "../events/event.ts";
+import { preferredType } from "../events/mime-preference.ts";
+import { LIMITS } from "../limits.ts";
+import { SpooledText } from "./spooled-text.ts";
+
+export interface RecordOwner {
+  executionId: string;
+  sandboxId: string;
+  principal: string;
+}
+
+/** What became of an execution, for calls that come after its end. */
+export interface Outcome {
+  status: string;
+  variables: "kept" | "lost";
+}
+
+export interface StoredOutput {
+  type: string;
+  bytes: Buffer;
+}
+
+/** One file holds all forms of an output, the richest first. */
+interface KeptOutput {
+  forms: { type: string; at: number; bytes: number }[];
+  bytes: number;
+}
+
+/**
+ * The full copy of what one execution said. Whatever the bounds or the disk do not allow is left out and counted, never thrown: the reply is worth
+ * more than its copy.
+ */
+export class ExecutionRecord {
+  readonly executionId: string;
+  readonly sandboxId: string;
+  readonly principal: string;
+  readonly stdout: SpooledText;
+  readonly stderr: SpooledText;
+  /** The reply as its caller got it, once there is one. */
+  reply: unknown;
+  #outcome: Outcome | undefined;
+  readonly #dir: string;
+  /** How many of so many bytes the records together have room for. */
+  readonly #takeShared: (wanted: number) => number;
+  readonly #giveBackShared: (bytes: number) => void;
+  readonly #outputs = new Map<number, KeptOutput>();
+  #bytes = 0;
+  #dirMade: Promise<unknown> | undefined;
+  #isRemoved = false;
+  #omittedForms = 0;
+  #failure: unknown;
+  /** One change at a time, so that a removal finds nothing half written and what comes behind it finds it removed. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(dir: string, owner: RecordOwner, shared: { take: (wanted: number) => number; giveBack: (bytes: number) => void }) {
+    this.#dir = dir;
+    this.#takeShared = shared.take;
+    this.#giveBackShared = shared.giveBack;
+    this.executionId = owner.executionId;
+    this.sandboxId = owner.sandboxId;
+    this.principal = owner.principal;
+    const makeDir = () => this.#makeDir();
+    const budget = { take: (wanted: number) => this.#take(wanted, true), giveBack: (bytes: number) => this.#giveBack(bytes) };
+    this.stdout = new SpooledText(join(dir, "stdout"), makeDir, budget);
+    this.stderr = new SpooledText(join(dir, "stderr"), makeDir, budget);
+  }
+
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Says that the execution has ended: from now on others may need the room. */
+  end(outcome: Outcome): void {
+    this.#outcome = outcome;
+  }
+
+  /** What the disk answered when something could not be kept. */
+  get failure(): unknown {
+    return this.#failure ?? this.stdout.failure ?? this.stderr.failure;
+  }
+
+  async appendText(name: "stdout" | "stderr", text: string): Promise<void> {
+    await this.#exclusively(() => this[name].append(text));
+  }
+
+  /** Keeps every form of one output, or replaces them. A form that the bounds have no room for is counted, not cut. */
+  async putOutput(n: number, mime: MimeBundle): Promise<void> {
+    await this.#exclusively(() => this.#putOutput(n, mime));
+  }
+
+  /** What was cleared is shown no more: it makes room for what comes. */
+  async dropOutputsBefore(first: number): Promise<void> {
+    const cleared = [...this.#outputs.keys()].filter((n) => n < first);
+    if (cleared.length > 0) await this.#exclusively(() => Promise.all(cleared.map((n) => this.#dropOutput(n))));
+  }
+
+  /** One form of an output: the wanted type, else the richest. Undefined where it is not kept. */
+  async readOutput(n: number, type?: string): Promise<StoredOutput | undefined> {
+    const forms = this.#outputs.get(n)?.forms ?? [];
+    const found = type === undefined ? forms[0] : forms.find((form) => form.type === type);
+    if (found === undefined) return undefined;
+    const whole = await readFile(this.#fileOf(n)).catch(() => undefined);
+    // It may have been replaced or removed between the look and the read.
+    if (whole === undefined || whole.length < found.at + found.bytes) return undefined;
+    return { type: found.type, bytes: whole.subarray(found.at, found.at + found.bytes) };
+  }
+
+  /** What is missing from the copy, in words of ours. */
+  notices(): string[] {
+    const notices = (["stdout", "stderr"] as const)
+      .filter((name) => this[name].droppedBytes > 0)
+      .map((name) => `Of ${name} the first ${this[name].bytes} bytes are kept; ${this[name].droppedBytes} bytes behind them are not.`);
+    if (this.#omittedForms > 0) {
+      notices.push(`${this.#omittedForms} forms of outputs (pictures, tables, data) are too large or too many and are not kept.`);
+    }
+    if (this.failure !== undefined) notices.push("The server could not write all of this to its disk: it may be full.");
+    return notices;
+  }
+
+  async remove(): Promise<void> {
+    if (this.#isRemoved) return;
+    this.#giveBack(this.#bytes);
+    this.#isRemoved = true;
+    this.#outputs.clear();
+    await this.#work;
+    if (this.#dirMade !== undefined) await rm(this.#dir, { recursive: true, force: true }).catch(() => {});
+  }
+
+  async #exclusively(job: () => Promise<unknown>): Promise<void> {
+    const done = this.#work.then(async () => {
+      if (!this.#isRemoved) await job();
+    });
+    this.#work = done.catch((cause) => {
+      this.#failure = cause;
+    });
+    await this.#work;
+  }
+
+  async #putOutput(n: number, mime: MimeBundle): Promise<void> {
+    await this.#dropOutput(n);
+    const first = preferredType(mime);
+    const kept: KeptOutput = { forms: [], bytes: 0 };
+    const parts: Buffer[] = [];
+    for (const [type, value] of [...mime].sort(([a], [b]) => Number(b === first) - Number(a === first))) {
+      const bytes = this.#outputs.size < LIMITS.outputsKept ? bytesOf(value) : undefined;
+      if (bytes === undefined || this.#take(bytes.length, false) < bytes.length) {
+        this.#omittedForms++;
+        continue;
+      }
+      kept.forms.push({ type, at: kept.bytes, bytes: bytes.length });
+      kept.bytes += bytes.length;
+      parts.push(bytes);
+    }
+    if (parts.length === 0) return;
+    try {
+      await this.#makeDir();
+      await writeFile(this.#fileOf(n), parts, { mode: 0o600 });
+      this.#outputs.set(n, kept);
+    } catch (cause) {
+      this.#omittedForms += kept.forms.length;
+      this.#giveBack(kept.bytes);
+      throw cause;
+    }
+  }
+
+  async #dropOutput(n: number): Promise<void> {
+    const kept = this.#outputs.get(n);
+    if (kept === undefined) return;
+    this.#outputs.delete(n);
+    this.#giveBack(kept.bytes);
+    await rm(this.#fileOf(n), { force: true });
+  }
+
+  #fileOf(n: number): string {
+    return join(this.#dir, `output-${n}`);
+  }
+
+  async #makeDir(): Promise<void> {
+    this.#dirMade ??= mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await this.#dirMade;
+  }
+
+  #take(wanted: number, partly: boolean): number {
+    const own = Math.min(wanted, LIMITS.spoolBytesPerExecution - this.#bytes);
+    if (this.#isRemoved || (own < wanted && !partly)) return 0;
+    const taken = this.#takeShared(own);
+    // What comes late may itself be the oldest that makes room.
+    if (this.#isRemoved || (taken < wanted && !partly)) {
+      this.#giveBackShared(taken);
+      return 0;
+    }
+    this.#bytes += taken;
+    return taken;
+  }
+
+  #giveBack(bytes: number): void {
+    if (this.#isRemoved) return;
+    this.#bytes -= bytes;
+    this.#giveBackShared(bytes);
+  }
+}
+
+function bytesOf(value: MimeValue): Buffer | undefined {
+  if ("bytes" in value) return value.bytes;
+  if ("omittedBytes" in value) return undefined;
+  return Buffer.from("text" in value ? value.text : (JSON.stringify(value.json) ?? "null"));
+}
