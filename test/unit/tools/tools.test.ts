@@ -78,8 +78,17 @@ describe("settings", () => {
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
   });
 
+  it("say their units and bounds in --help", () => {
+    const help = (key: string) => FLAGS.find((flag) => flag.key === key)?.description;
+    expect(help("memory")).toMatch(/whole number of MiB from 256 to 1048576 \(default: 2048\)$/);
+    expect(help("cpus")).toMatch(/a number from 0.1 to 1024 \(default: 2\)$/);
+  });
+
   it.each([
     [{ memory: "lots" }, "--memory"],
+    [{ memory: "600.3" }, "--memory: it takes a whole number of MiB from 256"],
+    [{ pids: "64.5" }, "--pids: it takes a whole number from 64"],
+    [{ lease: "7.5" }, "--lease: it takes a whole number of seconds"],
     [{ pids: "1" }, "--pids"],
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],
