@@ -4,6 +4,7 @@ import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
+import { legible } from "../files/quoted.ts";
 import type { Sources } from "../files/sources.ts";
 
 /** What tools may call. */
@@ -112,5 +113,5 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 }
 
 function printable(name: string): string {
-  return JSON.stringify(name.slice(0, 60)).slice(1, -1);
+  return legible(name.slice(0, 60));
 }

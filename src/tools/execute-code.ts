@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { LIMITS } from "../limits.ts";
 import { defineTool } from "./define-tool.ts";
-import { executionOutput, executionReply } from "./execution-reply.ts";
+import { executionOutput } from "./execution-output.ts";
+import { executionReply } from "./execution-reply.ts";
 import { env, language, sandboxId } from "./fields.ts";
 import { progressOf } from "./progress.ts";
 

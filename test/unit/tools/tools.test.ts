@@ -31,6 +31,10 @@ describe("the tools as hosts see them", () => {
     expect(JSON.stringify(shown).length / CHARACTERS_PER_TOKEN).toBeLessThan(TOKENS_MAX);
   });
 
+  it("say that writing a file twice is not the same as once: it may append", () => {
+    expect(TOOLS.find((tool) => tool.name === "write_file")?.annotations).toMatchObject({ idempotentHint: false, destructiveHint: true });
+  });
+
   it.each(shown.map((tool) => [tool.name, tool] as const))("%s has a name, a description and hints that hosts take", (_, tool) => {
     expect(tool.name).toMatch(/^[a-z_]{1,40}$/);
     expect(tool.description.length).toBeLessThan(2_000);
