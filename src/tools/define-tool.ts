@@ -79,10 +79,15 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
       try {
         return await definition.run(parsed.data as z.output<z.ZodObject<I>>, call);
       } catch (thrown) {
-        throw KernelboxError.from(thrown);
+        throw call.signal.aborted ? cancelled(thrown) : KernelboxError.from(thrown);
       }
     },
   };
+}
+
+/** Whatever breaks when the caller takes the call back is that, not a failure of ours. */
+function cancelled(cause: unknown): KernelboxError {
+  return new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do.", { cause });
 }
 
 /** Says each thing that is wrong with the arguments, and for an unknown one the name that was probably meant. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { FLAGS, readConfig } from "../../../src/config.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
-import { TOOLS } from "../../../src/tools/index.ts";
+import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
 import { page } from "../../../src/tools/page.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
@@ -56,6 +56,15 @@ describe("names that were nearly right", () => {
     ["source", undefined],
   ])("%s", (given, meant) => {
     expect(nearest(given, ["code", "language", "context_id", "sandbox_id", "timeout_s", "env"])).toBe(meant);
+  });
+});
+
+describe("a tool that is not there", () => {
+  it("is answered with the nearest name and all that are", () => {
+    expect(unknownTool("run_code")).toMatchObject({ code: "invalid_argument", message: "There is no tool run_code." });
+    expect(unknownTool("readfile").hint).toContain("Did you mean read_file?");
+    for (const tool of TOOLS) expect(unknownTool("x\u202e".repeat(1_000)).hint).toContain(tool.name);
+    expect(unknownTool("\u202e".repeat(1_000)).message).not.toMatch(/\p{Cf}/u);
   });
 });
 
