@@ -76,12 +76,13 @@ export class Execution implements EventSink {
   async #take(event: ExecutionEvent): Promise<void> {
     // What is late (a thread's output after the end) still belongs into the full copy.
     const output = this.fold.add(event);
+    const whole = this.fold.takeWhole();
     try {
       if (event.type === "stream") {
         await this.#record[event.data.name].append(event.data.text);
         this.#onOutput?.(event.data.text);
       }
-      if (output !== undefined) await this.#record.putOutput(output.n, output.mime);
+      for (const kept of [output, whole]) if (kept !== undefined) await this.#record.putOutput(kept.n, kept.mime);
     } catch (cause) {
       // A full disk of ours must not cost the reply.
       this.fold.note(`The full copy of this output could not be kept: ${cause instanceof Error ? cause.message : "unknown"}.`);
