@@ -59,14 +59,19 @@ async function replyTo(...said: Said[]) {
 describe("a reply as large as it may be", () => {
   it("drops the ends of its lists, no more than must go, and says how many", async () => {
     const paths = Array.from({ length: LIMITS.replyFiles }, (_, n) => `/home/user/${`${"图".repeat(80)}/`.repeat(16)}${n}`);
-    const { bytes, structured, text, links } = await replyTo(...paths.map(file));
+    const { bytes, structured, text, links } = await replyTo(
+      ["display_data", { mime: { "text/html": "<b>", "text/plain": "small" } }],
+      ...paths.map(file),
+    );
     expect(bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
     expect(bytes).toBeGreaterThan(LIMITS.replyBytes * 0.9);
     const shown = structured.files.length;
     expect(shown).toBeGreaterThan(10);
     expect(structured.files.map(({ path }) => path)).toEqual(paths.slice(0, shown));
     expect(structured.notices.join()).toContain(`${paths.length - shown} more changed files do not fit`);
-    expect(structured.notices.join()).toContain(`${Math.min(shown, LIMITS.replyLinks) - links.length} links do not fit`);
+    expect(structured.notices.join()).toContain(`${LIMITS.replyLinks - links.length} links do not fit`);
+    // What is small enough for the room that the files leave is there again.
+    expect([structured.outputs[0]?.text, links[0]?.name]).toEqual(["small", "output 1"]);
     for (const notice of structured.notices) expect(text).toContain(notice);
   });
 
