@@ -9,7 +9,13 @@ import { LIMITS } from "./limits.ts";
 const { container } = LIMITS;
 const MIB = 1024 * 1024;
 
-const number = (min: number, max: number) => z.coerce.number().min(min).max(max);
+/** A number with its unit; every refusal says the whole of what is taken, and so does `--help`. */
+function quantity(what: string, unit: string, min: number, max: number, fallback: number, kind: "whole" | "any" = "whole") {
+  const range = `${kind === "whole" ? "a whole number" : "a number"}${unit === "" ? "" : ` of ${unit}`} from ${min} to ${max}`;
+  const error = `it takes ${range}`;
+  const number = z.coerce.number({ error }).min(min, error).max(max, error);
+  return (kind === "whole" ? number.int(error) : number).default(fallback).describe(`${what}: ${range}`);
+}
 
 const settings = {
   image: z
@@ -18,22 +24,22 @@ const settings = {
     .default("full")
     .describe("image flavour (core, full) or reference"),
   dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
-  memory: number(256, 1024 * 1024)
-    .default(container.memoryBytes / MIB)
-    .describe("memory of a sandbox in MiB, its workspace included"),
-  workspace: number(16, 1024 * 1024)
-    .default(container.workspaceBytes / MIB)
-    .describe("size of /home/user in MiB"),
-  cpus: number(0.1, 1024).default(container.cpus).describe("processors of a sandbox"),
-  pids: number(64, 32_768).default(container.pids).describe("processes and threads of a sandbox"),
+  memory: quantity("memory of a sandbox, its workspace included", "MiB", 256, 1024 * 1024, container.memoryBytes / MIB),
+  workspace: quantity("size of /home/user", "MiB", 16, 1024 * 1024, container.workspaceBytes / MIB),
+  cpus: quantity("processors of a sandbox", "", 0.1, 1024, container.cpus, "any"),
+  pids: quantity("processes and threads of a sandbox", "", 64, 32_768, container.pids),
   runtime: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, "not the name of a runtime")
     .optional()
     .describe("container runtime: runsc, kata, … (default: the engine's)"),
-  lease: number(LIMITS.leaseSeconds.min, LIMITS.leaseSeconds.max)
-    .default(LIMITS.leaseSeconds.default)
-    .describe("seconds after which a sandbox whose server is gone ends by itself"),
+  lease: quantity(
+    "after how long a sandbox whose server is gone ends by itself",
+    "seconds",
+    LIMITS.leaseSeconds.min,
+    LIMITS.leaseSeconds.max,
+    LIMITS.leaseSeconds.default,
+  ),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()

@@ -8,6 +8,8 @@ export const LIMITS = {
   /** What one call may bring. */
   codeBytes: 1 * MiB,
   pathBytes: 4_096,
+  /** A path of full length as a URI: each of its bytes may take three characters, and the scheme and an id stand before it. */
+  uriCharacters: 3 * 4_096 + 128,
   envVariables: 100,
   envBytes: 64 * KiB,
   nameCharacters: 128,
@@ -21,17 +23,20 @@ export const LIMITS = {
 
   /** What one reply may hold. Desktop hosts cut a reply at 1 MiB with base64 counted, so the whole stays well below. */
   replyBytes: 900 * KB,
+  /** What JSON-RPC and the SDK put around a result. */
+  replyEnvelopeBytes: 2 * KB,
   replyTextCharacters: 20_000,
   replyErrorCharacters: 8_000,
   replyResultJsonBytes: 64 * KB,
   replyOutputs: 50,
+  replyNotices: 50,
   replyFiles: 50,
-  replyNotices: 20,
   replyImageBytes: 600 * KB,
   /** A side of a picture; model APIs refuse more where a request has many. */
   replyImagePixels: 2_000,
   /** Pictures of one reply that are made smaller; each takes some tenths of a second. */
   replyImagesFitted: 10,
+  readFileLines: 2_000,
   readFileBytes: 50_000,
   readFileBase64Bytes: 256 * KiB,
   readFileImageBytes: 600 * KB,
@@ -40,6 +45,12 @@ export const LIMITS = {
   /** Resource links among a reply's content blocks. */
   replyLinks: 20,
   resourceBytes: 600 * KB,
+  /** How far resources/list looks into a workspace for files. */
+  resourceListDepth: 3,
+  resourceListPages: 10,
+  /** Details of an error: as data, and as prose. */
+  errorDetailsBytes: 4 * KB,
+  errorDetailsCharacters: 2_000,
 
   /** The channel (docs/channel-protocol.md). */
   frameBytes: 256 * KiB,
@@ -107,5 +118,6 @@ export const LIMITS = {
 
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,
+  progressCharacters: 500,
   imageBuildMs: 45 * 60_000,
 } as const;

@@ -114,13 +114,14 @@ export class Execution implements EventSink {
 
   async #keep(event: ExecutionEvent): Promise<void> {
     const output = this.fold.add(event);
+    const whole = this.fold.takeWhole();
     if (event.type === "stream") {
       // What is late (a thread's output after the end) still belongs into the full copy, but the reply has been given.
       await this.#record.appendText(event.data.name, event.data.text);
       if (!this.#isEnded) this.#onOutput?.(event.data.text);
     }
     await this.#record.dropOutputsBefore(this.fold.firstOutput);
-    if (output !== undefined) await this.#record.putOutput(output.n, output.mime);
+    for (const kept of [output, whole]) if (kept !== undefined) await this.#record.putOutput(kept.n, kept.mime);
   }
 
   #noteLeftOut(): void {

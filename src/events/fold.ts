@@ -1,9 +1,10 @@
 import { LIMITS } from "../limits.ts";
 import { BoundedText, clip } from "./bounded-text.ts";
 import type { ExecutionEvent, LossReason, MimeBundle, MimeValue } from "./event.ts";
+import { exactly, parseExactly } from "./exact-json.ts";
 import { preferredType } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
-import type { ChangedFile, ExecutionResult, Output, State } from "./result.ts";
+import type { ChangedFile, Cut, ExecutionResult, Output, State } from "./result.ts";
 import { plainText, TerminalText } from "./terminal-text.ts";
 
 const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
@@ -32,6 +33,8 @@ export class ExecutionFold {
   #result: string | null = null;
   #resultJson: unknown = null;
   #error: ExecutionResult["error"] = null;
+  readonly #cuts = new Map<Cut["field"], Cut>();
+  #whole: FoldedOutput | undefined;
   #outputs: Output[] = [];
   #displayIds = new Map<string, number>();
   #nextOutput = 1;
@@ -90,11 +93,7 @@ export class ExecutionFold {
         return undefined;
       case "error":
         if (event.data.after_stop) return undefined;
-        this.#error = {
-          name: clip(plainText(event.data.name), 200),
-          value: clip(plainText(event.data.value), LIMITS.replyErrorCharacters),
-          traceback: boundedPlain(event.data.traceback.join("\n"), LIMITS.replyErrorCharacters),
-        };
+        this.#addError(event.data);
         return undefined;
       case "file":
         this.#addFile({ path: event.data.path, change: event.data.change, sizeBytes: event.data.size_bytes });
@@ -107,6 +106,13 @@ export class ExecutionFold {
         this.#addStatus(event.data);
         return undefined;
     }
+  }
+
+  /** The whole of a text that the event just added brought and that is shown in part: to be stored like an output. */
+  takeWhole(): FoldedOutput | undefined {
+    const whole = this.#whole;
+    this.#whole = undefined;
+    return whole;
   }
 
   /** Ends the execution from outside: its sandbox is gone, say. */
@@ -151,6 +157,7 @@ export class ExecutionFold {
       durationMs: this.#durationMs ?? (this.#startedAt === null ? 0 : Math.max(0, Date.now() - Date.parse(this.#startedAt))),
       stopsAt: this.isEnded ? null : this.#stopsAt,
       notices,
+      cuts: [...this.#cuts.values()].filter((cut) => cut.field === "result" || this.#error !== null),
     };
   }
 
@@ -161,12 +168,37 @@ export class ExecutionFold {
   }
 
   #addResult(mime: MimeBundle): FoldedOutput | undefined {
-    const plain = textOf(mime.get("text/plain"));
-    this.#result = plain === null ? null : boundedPlain(plain, LIMITS.replyTextCharacters);
+    const value = mime.get("text/plain");
+    const plain = textOf(value);
+    this.#result = plain === null ? null : this.#shown("result", plain, LIMITS.replyTextCharacters, plain);
+    if (value !== undefined && "omittedBytes" in value) {
+      this.note(`The result's text has ${value.omittedBytes} bytes, too many to be kept: print a part of it, or write it to a file.`);
+    }
     this.#resultJson = jsonOf(mime.get(VALUE_TYPE) ?? mime.get("application/json"));
     mime.delete(VALUE_TYPE);
     const isPlainOnly = [...mime.keys()].every((type) => type === "text/plain");
     return isPlainOnly ? undefined : this.#addOutput(mime, null);
+  }
+
+  #addError(error: { name: string; value: string; traceback: string[] }): void {
+    const traceback = error.traceback.join("\n");
+    const whole = `${error.name}: ${error.value}\n\n${traceback}`;
+    this.#error = {
+      name: clip(plainText(error.name), 200),
+      value: this.#shown("error.value", error.value, LIMITS.replyErrorCharacters, whole),
+      traceback: this.#shown("error.traceback", traceback, LIMITS.replyErrorCharacters, whole),
+    };
+  }
+
+  /** A text as a reply shows it. Where that is a part of it, `whole` is to be stored under a number of its own. */
+  #shown(field: Cut["field"], text: string, charactersMax: number, whole: string): string {
+    const { text: shown, leftOut } = boundedPlain(text, charactersMax);
+    this.#cuts.delete(field);
+    if (leftOut === 0) return shown;
+    this.#whole ??= { n: this.#nextOutput++, mime: new Map([["text/plain", { text: whole }]]) };
+    const bytes = { shownBytes: Buffer.byteLength(shown), totalBytes: Buffer.byteLength(text) };
+    this.#cuts.set(field, { field, ...bytes, output: this.#whole.n });
+    return shown;
   }
 
   #addOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
@@ -269,10 +301,10 @@ function streamText(stream: StreamFold): ExecutionResult["stdout"] {
   return { ...stream.bounded.render(stream.terminal.pending), totalBytes: stream.bytes };
 }
 
-function boundedPlain(text: string, charactersMax: number): string {
+function boundedPlain(text: string, charactersMax: number): { text: string; leftOut: number } {
   const bounded = new BoundedText(charactersMax);
   bounded.push(plainText(text));
-  return bounded.render().text;
+  return bounded.render();
 }
 
 function textOf(value: MimeValue | undefined): string | null {
@@ -282,17 +314,17 @@ function textOf(value: MimeValue | undefined): string | null {
 /** A value that is JSON and small enough to be told; our kernel's own type carries it as text. */
 function jsonOf(value: MimeValue | undefined): unknown {
   if (value === undefined || mimeValueBytes(value) > LIMITS.replyResultJsonBytes) return null;
-  if ("json" in value) return value.json;
-  if (!("text" in value)) return null;
-  try {
-    return JSON.parse(value.text);
-  } catch {
-    return null;
-  }
+  if ("json" in value) return exactly(value.json) ?? null;
+  return "text" in value ? (parseExactly(value.text) ?? null) : null;
 }
 
 function jsonBytes(json: unknown): number {
-  return Buffer.byteLength(JSON.stringify(json) ?? "");
+  try {
+    return Buffer.byteLength(JSON.stringify(json) ?? "");
+  } catch {
+    // Nested deeper than JSON can be written; such a value is not kept, and nobody reads its size.
+    return 0;
+  }
 }
 
 export function mimeValueBytes(value: MimeValue): number {
@@ -310,7 +342,7 @@ function describe(n: number, mime: MimeBundle): Output {
     n,
     type,
     mimeTypes: [...mime.keys()],
-    text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS),
+    text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS).text,
     widthPx: size?.widthPx ?? null,
     heightPx: size?.heightPx ?? null,
     sizeBytes: value === undefined ? 0 : mimeValueBytes(value),

@@ -16,6 +16,16 @@ export interface ExecutionResult {
   durationMs: number;
   stopsAt: string | null;
   notices: string[];
+  /** Texts other than the streams that are shown in part. */
+  cuts: Cut[];
+}
+
+/** A text that is shown in part; the whole of it is stored as this output. */
+export interface Cut {
+  field: "result" | "error.value" | "error.traceback";
+  shownBytes: number;
+  totalBytes: number;
+  output: number;
 }
 
 export interface StreamText {

@@ -5,6 +5,11 @@ import type { Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { entrySchema, listSchema, readSchema, type SupervisorEntry, writtenSchema } from "../sandboxes/supervisor-schemas.ts";
 import { fileError } from "./errors.ts";
+import { fileTarget } from "./uris.ts";
+
+/** The years 1 to 9999, all that RFC 3339 knows: a file's time is whatever its owner set. */
+const FIRST_TIME_MS = -62_135_596_800_000;
+const LAST_TIME_MS = 253_402_300_799_999;
 
 export interface FileEntry {
   name: string;
@@ -56,8 +61,9 @@ export class Files {
   }
 
   async stat(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<FileEntry & { sandboxId: string }> {
-    const path = absolutePath(target.path);
-    const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
+    const { path: name, sandboxId } = fileTarget(target);
+    const path = absolutePath(name);
+    const sandbox = await this.#sandbox(sandboxId, caller, "use");
     try {
       const entry = await sandbox.request("file.stat", { path }, entrySchema, { signal: caller.signal });
       return { ...entryFromSupervisor(entry), sandboxId: sandbox.sandboxId };
@@ -94,8 +100,10 @@ export class Files {
   }
 
   async write(request: WriteFile, caller: Caller): Promise<{ path: string; sandboxId: string; sizeBytes: number; created: boolean }> {
-    const path = absolutePath(request.path);
-    const sandbox = await this.#sandbox(request.sandboxId, caller, "make");
+    checkContent(request.content);
+    const { path: name, sandboxId } = fileTarget({ sandboxId: request.sandboxId, path: request.path });
+    const path = absolutePath(name);
+    const sandbox = await this.#sandbox(sandboxId, caller, "make");
     const params = {
       path,
       create_parents: request.createParents,
@@ -112,7 +120,8 @@ export class Files {
   }
 
   async list(request: ListDirectory, caller: Caller): Promise<Listing> {
-    return await this.#list(await this.#sandbox(request.sandboxId, caller, "use"), request, caller);
+    const target = fileTarget({ sandboxId: request.sandboxId, path: request.path ?? HOME });
+    return await this.#list(await this.#sandbox(target.sandboxId, caller, "use"), { ...request, ...target }, caller);
   }
 
   /** The same of the caller's own sandbox, without making one. */
@@ -153,13 +162,22 @@ function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
     mode: entry.mode,
     owner: entry.owner,
     group: entry.group,
-    modifiedAt: new Date(entry.mtime_ms).toISOString(),
+    modifiedAt: new Date(Math.min(Math.max(entry.mtime_ms, FIRST_TIME_MS), LAST_TIME_MS)).toISOString(),
   };
+}
+
+function checkContent(content: Buffer): void {
+  if (content.length <= LIMITS.writeFileBytes) return;
+  throw new KernelboxError(
+    "too_large",
+    `The content has ${content.length} bytes; one call takes at most ${LIMITS.writeFileBytes}.`,
+    "Write it in parts with append.",
+  );
 }
 
 function decodeCursor(cursor: string): string {
   const path = Buffer.from(cursor, "base64url").toString("utf8");
-  if (!path.startsWith("/") || Buffer.byteLength(path) > LIMITS.pathBytes * 2) {
+  if (!path.startsWith("/") || Buffer.byteLength(path) > LIMITS.pathBytes * 3) {
     throw new KernelboxError("invalid_argument", "The cursor is not one of ours.", "Use next_cursor of the reply before, or leave it out.");
   }
   return path;

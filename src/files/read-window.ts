@@ -11,6 +11,7 @@ export interface LineWindow {
 }
 
 const NEWLINE = 0x0a;
+const CHARACTER_BYTES_MAX = 4;
 
 /** Bytes of a source, at most `limit`. */
 export async function readBytes(source: Source, offset: number, limit: number): Promise<Buffer> {
@@ -24,6 +25,25 @@ export async function readBytes(source: Source, offset: number, limit: number): 
   return Buffer.concat(parts);
 }
 
+export interface TextWindow {
+  content: string;
+  /** Where it begins: behind what remains of a character that the offset lies in the middle of. */
+  offsetBytes: number;
+  nextOffsetBytes: number | null;
+}
+
+/** Whole characters of a text from a byte on: as many as fit into `limit` bytes, and at least one, or a reader would never get on. */
+export async function readCharacters(source: Source, offset: number, limit: number): Promise<TextWindow> {
+  const read = await readBytes(source, offset, limit + 2 * (CHARACTER_BYTES_MAX - 1));
+  const from = offset === 0 ? 0 : leadingContinuations(read);
+  const bytes = read.subarray(from);
+  const isToEnd = offset + read.length >= source.sizeBytes && bytes.length <= limit;
+  const end = isToEnd ? bytes.length : characterBoundary(bytes.subarray(0, limit)) || characterBytes(bytes[0]);
+  const shown = bytes.subarray(0, end);
+  const next = offset + from + shown.length;
+  return { content: decodeText(shown), offsetBytes: offset + from, nextOffsetBytes: next < source.sizeBytes ? next : null };
+}
+
 /**
  * Lines of a text, from `firstLine` (the first is 1), at most `lineLimit`, and as many of them as fit into the bytes of a reply. Says where to
  * go on: at a line, or at a byte where a single line is longer than a reply.
@@ -35,6 +55,7 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   let kept = 0;
   let keptFrom = 0;
   let position = 0;
+  let lastByte: number | undefined;
   let stoppedAt: "lines" | "bytes" | undefined;
   await source.stream(0, undefined, (chunk) => {
     let at = 0;
@@ -59,11 +80,12 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
       at = end;
     }
     position += chunk.length;
+    lastByte = chunk.at(-1) ?? lastByte;
     return true;
   });
   const bytes = Buffer.concat(parts, kept);
   if (stoppedAt === undefined) {
-    const lines = source.sizeBytes === 0 ? 0 : line - (lastByteIsNewline(bytes, parts.length > 0) ? 1 : 0);
+    const lines = lastByte === undefined || lastByte === NEWLINE ? line - 1 : line;
     return { content: decodeText(bytes), lines, nextOffset: null, nextOffsetBytes: null };
   }
   if (stoppedAt === "lines") return { content: decodeText(bytes), lines: null, nextOffset: line, nextOffsetBytes: null };
@@ -76,14 +98,20 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   return { content: decodeText(shown), lines: null, nextOffset: null, nextOffsetBytes: keptFrom + shown.length };
 }
 
-/** UTF-8 or a clear refusal; text with NUL is taken for binary too. */
-export function decodeText(bytes: Buffer): string {
+/** The text, or undefined for what is not UTF-8; what holds NUL is taken for binary too. */
+export function textOf(bytes: Buffer): string | undefined {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    if (!text.includes("\0")) return text;
+    return text.includes("\0") ? undefined : text;
   } catch {
-    // Said below, as for NUL.
+    return undefined;
   }
+}
+
+/** UTF-8 or a clear refusal. */
+export function decodeText(bytes: Buffer): string {
+  const text = textOf(bytes);
+  if (text !== undefined) return text;
   throw new KernelboxError(
     "invalid_argument",
     "The file is not UTF-8 text.",
@@ -91,20 +119,31 @@ export function decodeText(bytes: Buffer): string {
   );
 }
 
-/** Where the last whole UTF-8 character ends: continuation bytes are 10xxxxxx. */
+/** Where the last whole UTF-8 character ends. */
 export function characterBoundary(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(4, bytes.length); back++) {
+  for (let back = 1; back <= Math.min(CHARACTER_BYTES_MAX, bytes.length); back++) {
     const byte = bytes[bytes.length - back] as number;
-    if ((byte & 0xc0) === 0x80) continue;
-    const needed = byte < 0x80 ? 1 : byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-    return needed > back ? bytes.length - back : bytes.length;
+    if (isContinuation(byte)) continue;
+    return characterBytes(byte) > back ? bytes.length - back : bytes.length;
   }
   return bytes.length;
 }
 
-function lastByteIsNewline(bytes: Buffer, hasBytes: boolean): boolean {
-  // Where nothing was kept, the text ended before the first line that was asked for, which it does only behind a newline.
-  return !hasBytes || bytes[bytes.length - 1] === NEWLINE;
+/** How many bytes a character has, by its first; what begins none counts as one. */
+function characterBytes(first: number | undefined): number {
+  if (first === undefined || first < 0xc0 || first >= 0xf8) return 1;
+  return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+}
+
+/** Bytes of a character that began before; as many are never left of one that was whole. */
+function leadingContinuations(bytes: Buffer): number {
+  const first = bytes.subarray(0, CHARACTER_BYTES_MAX).findIndex((byte) => !isContinuation(byte));
+  return first === -1 ? Math.min(bytes.length, CHARACTER_BYTES_MAX - 1) : first;
+}
+
+/** Continuation bytes are 10xxxxxx. */
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }
 
 function countLines(bytes: Buffer): number {

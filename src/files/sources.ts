@@ -1,8 +1,8 @@
-import mime from "mime";
 import { KernelboxError } from "../errors.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
+import { typeOfName } from "./media-type.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 
 /** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
@@ -34,10 +34,11 @@ export class Sources {
     if (!isResourceUri(target.path)) return await this.#file(target.sandboxId, target.path, caller);
     const address = parseUri(target.path);
     if (address === undefined) throw unknownResource();
-    if (address.kind === "file") return await this.#file(address.sandboxId, address.path, caller);
+    if (address.kind === "file") return await this.#file(target.sandboxId, target.path, caller);
     return await this.#stored(target.path, address, caller.principal);
   }
 
+  /** By its path, or by its URI. */
   async #file(sandboxId: string | undefined, path: string, caller: Caller): Promise<Source> {
     const entry = await this.#files.stat({ sandboxId, path }, caller);
     if (entry.type !== "file") throw notAFile(entry.type);
@@ -45,7 +46,7 @@ export class Sources {
       uri: fileUri(entry.sandboxId, entry.path),
       path: entry.path,
       sizeBytes: entry.sizeBytes,
-      mimeType: mime.getType(entry.path) ?? "application/octet-stream",
+      mimeType: typeOfName(entry.path),
       modifiedAt: entry.modifiedAt,
       mode: entry.mode,
       stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),

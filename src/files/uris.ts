@@ -1,3 +1,5 @@
+import { KernelboxError } from "../errors.ts";
+
 /** The names of resources. Everything that a reply links to reads through `resources/read` and through `read_file`. */
 
 export type ResourceAddress =
@@ -15,7 +17,7 @@ export function isResourceUri(text: string): boolean {
 }
 
 export function fileUri(sandboxId: string, path: string): string {
-  return `${SCHEME}sandboxes/${sandboxId}/files${path.split("/").map(encodeURIComponent).join("/")}`;
+  return `${SCHEME}sandboxes/${sandboxId}/files${path.toWellFormed().split("/").map(encodeURIComponent).join("/")}`;
 }
 
 export function executionUri(executionId: string): string {
@@ -46,4 +48,24 @@ export function parseUri(uri: string): ResourceAddress | undefined {
   if (execution[2] !== undefined) return { kind: "stream", executionId, stream: execution[2] as "stdout" | "stderr" };
   if (execution[3] !== undefined) return { kind: "output", executionId, n: Number(execution[3]) };
   return { kind: "execution", executionId };
+}
+
+/**
+ * The path that a call about a file means: models copy the URI of a file from a reply to where a path is asked for, so it is taken for that file.
+ * Throws `invalid_argument` for any other URI.
+ */
+export function fileTarget<T extends { sandboxId?: string | undefined; path: string }>(target: T): T {
+  if (!isResourceUri(target.path)) return target;
+  const address = parseUri(target.path);
+  if (address?.kind !== "file") {
+    throw new KernelboxError(
+      "invalid_argument",
+      "The path is a URI, and not that of a file in a sandbox.",
+      "Give a path like /home/user/data.csv, or the uri of a file from a reply. What an execution left is read with read_file.",
+    );
+  }
+  if (target.sandboxId !== undefined && target.sandboxId !== address.sandboxId) {
+    throw new KernelboxError("invalid_argument", "The URI names a file of another sandbox.", "Leave out sandbox_id: the URI says it.");
+  }
+  return { ...target, sandboxId: address.sandboxId, path: address.path };
 }

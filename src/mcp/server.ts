@@ -1,9 +1,9 @@
-import { type CallToolResult, McpServer, type ServerContext, type StandardSchemaWithJSON } from "@modelcontextprotocol/server";
+import { type CallToolResult, McpServer, type ServerContext, type Tool } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Services, Tool } from "../tools/define-tool.ts";
-import { TOOLS } from "../tools/index.ts";
+import type { Services, ToolCall } from "../tools/define-tool.ts";
+import { TOOLS, unknownTool } from "../tools/index.ts";
 import { VERSION } from "../version.ts";
 import { toolResult } from "./content.ts";
 import { toolError } from "./errors.ts";
@@ -14,43 +14,45 @@ const INSTRUCTIONS =
   "between calls. Files live in /home/user inside the sandbox, not on the user's machine; read them with read_file, write them with write_file. " +
   "When a reply says that variables are lost, define again what you need.";
 
+/** The tools as hosts see them. */
+const LISTED: Tool[] = TOOLS.map((tool) => ({
+  name: tool.name,
+  title: tool.title,
+  description: tool.description,
+  annotations: { title: tool.title, ...tool.annotations },
+  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }) as Tool["inputSchema"],
+  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }) as Tool["outputSchema"],
+}));
+
 /** An MCP server over the services, for one connection. Pure: it may be called for every connection and every probe. */
 export function buildServer(services: Services, principal: string, log: Log): McpServer {
   const server = new McpServer(
     { name: "kernelbox", title: "Kernelbox", version: VERSION },
-    { capabilities: { resources: {} }, instructions: INSTRUCTIONS, cacheHints: { "tools/list": { ttlMs: 300_000, cacheScope: "public" } } },
+    {
+      capabilities: { resources: {}, tools: {} },
+      instructions: INSTRUCTIONS,
+      cacheHints: { "tools/list": { ttlMs: 300_000, cacheScope: "public" } },
+    },
   );
-  for (const tool of TOOLS) {
-    const config = {
-      title: tool.title,
-      description: tool.description,
-      annotations: { title: tool.title, ...tool.annotations },
-      inputSchema: shown(tool.input, "input"),
-      outputSchema: shown(tool.output, "output"),
-    };
-    server.registerTool(
-      tool.name,
-      config,
-      async (args: unknown, ctx: ServerContext) => await callTool(tool, args, ctx, services, principal, log),
-    );
-  }
+  // Handlers of our own, not the SDK's registry of tools: that checks arguments itself and answers an unknown name with a protocol error, and
+  // neither refusal could carry our code and the next step.
+  server.server.setRequestHandler("tools/list", () => ({ tools: LISTED }));
+  server.server.setRequestHandler("tools/call", async ({ params }, ctx) => {
+    const call = { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) };
+    return await callTool(params.name, params.arguments, call, log);
+  });
   registerResources(server, services, principal);
   return server;
 }
 
-async function callTool(
-  tool: Tool,
-  args: unknown,
-  ctx: ServerContext,
-  services: Services,
-  principal: string,
-  log: Log,
-): Promise<CallToolResult> {
+async function callTool(name: string, args: unknown, call: ToolCall, log: Log): Promise<CallToolResult> {
   try {
-    return toolResult(await tool.run(args, { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) }));
+    const tool = TOOLS.find((candidate) => candidate.name === name);
+    if (tool === undefined) throw unknownTool(name);
+    return toolResult(await tool.run(args, call));
   } catch (thrown) {
     const error = KernelboxError.from(thrown);
-    if (error.code === "internal") log.error({ err: error, cause: error.cause, tool: tool.name }, "a tool failed");
+    if (error.code === "internal") log.error({ err: error, cause: error.cause, tool: name }, "a tool failed");
     return toolError(error);
   }
 }
@@ -64,21 +66,5 @@ function progressOf(ctx: ServerContext): ((message: string) => void) | undefined
     const params = { progressToken, progress: ++progress, message };
     // A host that is gone will also be noticed elsewhere.
     ctx.mcpReq.notify({ method: "notifications/progress", params }).catch(() => {});
-  };
-}
-
-/**
- * Shows the SDK a schema without letting it check: its own refusal could carry neither our code nor our hint, and would strip unknown arguments
- * without a word. The tool checks for itself.
- */
-function shown(schema: z.ZodObject, io: "input" | "output"): StandardSchemaWithJSON<Record<string, unknown>> {
-  const json = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Record<string, unknown>;
-  return {
-    "~standard": {
-      version: 1,
-      vendor: "kernelbox",
-      validate: (value: unknown) => ({ value: (value ?? {}) as Record<string, unknown> }),
-      jsonSchema: { input: () => json, output: () => json },
-    },
   };
 }

@@ -41,7 +41,7 @@ export type SupervisorEntry = z.infer<typeof entrySchema>;
 export const listSchema = z.object({
   path: z.string().max(8_192),
   entries: z.array(entrySchema).max(10_000),
-  next: z.string().max(8_192).nullish(),
+  next: z.string().max(12_288).nullish(),
 });
 export const readSchema = z.object({
   path: z.string().max(8_192),

@@ -1,4 +1,5 @@
 import type { Context } from "../contexts/contexts.ts";
+import { quoted } from "../files/quoted.ts";
 
 /** A context in the names of the tool contract. */
 export function contextFields(context: Context) {
@@ -17,6 +18,6 @@ export function contextFields(context: Context) {
 }
 
 export function contextText(context: Context): string {
-  const name = context.name === null ? "" : ` "${context.name}"`;
-  return `${context.contextId}${name}: ${context.language}, ${context.state}, incarnation ${context.incarnation}, cwd ${context.cwd}, sandbox ${context.sandboxId}`;
+  const name = context.name === null ? "" : ` ${quoted(context.name)}`;
+  return `${context.contextId}${name}: ${context.language}, ${context.state}, incarnation ${context.incarnation}, cwd ${quoted(context.cwd)}, sandbox ${context.sandboxId}`;
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isResourceUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { contextFields, contextText } from "./context-reply.ts";
 import { defineTool } from "./define-tool.ts";
@@ -13,7 +14,10 @@ export const createContext = defineTool({
   effect: "write",
   input: {
     language: language.default("python"),
-    cwd: path.optional().describe("Working directory; default /home/user. Made if it is not there."),
+    cwd: path
+      .refine((text) => !isResourceUri(text), "a path is meant, not a URI")
+      .optional()
+      .describe("Working directory; default /home/user. Made if it is not there."),
     env: env.optional(),
     name: z.string().min(1).max(LIMITS.nameCharacters).optional().describe("A name of yours, shown in lists."),
     sandbox_id: sandboxId,

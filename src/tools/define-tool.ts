@@ -5,6 +5,7 @@ import type { Executions } from "../contexts/executions.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
+import { legible } from "../files/quoted.ts";
 import type { Sources } from "../files/sources.ts";
 
 /** What tools may call. */
@@ -80,10 +81,15 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
       try {
         return await definition.run(parsed.data as z.output<z.ZodObject<I>>, call);
       } catch (thrown) {
-        throw KernelboxError.from(thrown);
+        throw call.signal.aborted ? cancelled(thrown) : KernelboxError.from(thrown);
       }
     },
   };
+}
+
+/** Whatever breaks when the caller takes the call back is that, not a failure of ours. */
+function cancelled(cause: unknown): KernelboxError {
+  return new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do.", { cause });
 }
 
 /** Says each thing that is wrong with the arguments, and for an unknown one the name that was probably meant. */
@@ -114,5 +120,5 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 }
 
 function printable(name: string): string {
-  return JSON.stringify(name.slice(0, 60)).slice(1, -1);
+  return legible(name.slice(0, 60));
 }

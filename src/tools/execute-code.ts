@@ -1,12 +1,10 @@
 import * as z from "zod";
-import { plainText } from "../events/terminal-text.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool } from "./define-tool.ts";
-import { executionOutput, executionReply } from "./execution-reply.ts";
+import { executionOutput } from "./execution-output.ts";
+import { executionReply } from "./execution-reply.ts";
 import { env, language, sandboxId } from "./fields.ts";
-
-const SIGN_OF_LIFE_MS = LIMITS.progressIntervalMs;
-const PROGRESS_LINE_CHARACTERS = 500;
+import { progressOf } from "./progress.ts";
 
 export const executeCode = defineTool({
   name: "execute_code",
@@ -49,36 +47,3 @@ export const executeCode = defineTool({
     }
   },
 });
-
-/** The newest line of output, not more often than a host can use it, and a sign of life while there is none. */
-function progressOf(onProgress: (message: string) => void): { onOutput: (text: string) => void; stop: () => void } {
-  const startedAt = Date.now();
-  let line = "";
-  let told = 0;
-  let pending: NodeJS.Timeout | undefined;
-  const tell = () => {
-    pending = undefined;
-    told = Date.now();
-    onProgress(line === "" ? `running for ${Math.round((Date.now() - startedAt) / 1_000)} s` : line);
-  };
-  const alive = setInterval(() => {
-    if (Date.now() - told >= SIGN_OF_LIFE_MS) tell();
-  }, SIGN_OF_LIFE_MS);
-  return {
-    onOutput: (text) => {
-      const newest =
-        plainText(text.slice(-4 * PROGRESS_LINE_CHARACTERS))
-          .trimEnd()
-          .split("\n")
-          .at(-1)
-          ?.trim() ?? "";
-      if (newest === "") return;
-      line = newest.slice(0, PROGRESS_LINE_CHARACTERS);
-      pending ??= setTimeout(tell, Math.max(0, told + LIMITS.progressMinIntervalMs - Date.now()));
-    },
-    stop: () => {
-      clearTimeout(pending);
-      clearInterval(alive);
-    },
-  };
-}

@@ -1,78 +1,83 @@
-import * as z from "zod";
 import type { ExecutionReply } from "../contexts/executions.ts";
-import type { ExecutionResult, Output, StreamText } from "../events/result.ts";
+import type { Output, StreamText } from "../events/result.ts";
+import { isShownPicture } from "../files/media-type.ts";
+import { pictureType } from "../files/picture-type.ts";
+import { legible } from "../files/quoted.ts";
 import { fileUri, outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import type { Block, ToolReply } from "./define-tool.ts";
+import type { ExecutionFields } from "./execution-output.ts";
+import { prose } from "./execution-prose.ts";
+import { base64Bytes, fits, mostThatFit, replyBytes } from "./reply-size.ts";
 
 /** The reply to a piece of code: the same facts once as fields and once as prose with pictures, each complete without the other. */
 
-const truncation = z.strictObject({
-  field: z.string(),
-  shown_bytes: z.number(),
-  total_bytes: z.number(),
-  rest: z.string().describe("Reads with read_file."),
-});
+/** How many of a reply's lists it shows: links, files, and outputs with their text and all their types. */
+interface Shown {
+  links: number;
+  files: number;
+  texts: number;
+}
 
-export const executionOutput = {
-  status: z.enum(["ok", "error", "timeout", "cancelled", "died", "running", "queued"]),
-  execution_id: z.string(),
-  context_id: z.string(),
-  sandbox_id: z.string(),
-  language: z.string(),
-  execution_count: z.number().nullable(),
-  stdout: z.string(),
-  stderr: z.string(),
-  result: z.string().nullable().describe("Last expression, as text."),
-  result_json: z.unknown().describe("That value where it is JSON."),
-  error: z.strictObject({ name: z.string(), value: z.string(), traceback: z.string() }).nullable(),
-  outputs: z.array(
-    z.strictObject({
-      n: z.number(),
-      type: z.string(),
-      mime_types: z.array(z.string()),
-      text: z.string().nullable(),
-      uri: z.string(),
-      width_px: z.number().nullable(),
-      height_px: z.number().nullable(),
-      size_bytes: z.number(),
-      chart: z.null().describe("Reserved: the figure as data."),
-    }),
-  ),
-  files: z.array(z.strictObject({ path: z.string(), change: z.enum(["created", "modified"]), size_bytes: z.number(), uri: z.string() })),
-  state: z.strictObject({
-    incarnation: z.number(),
-    variables: z.enum(["kept", "lost"]),
-    reason: z.string().nullable(),
-    message: z.string().nullable(),
-  }),
-  truncated: z.array(truncation),
-  started_at: z.string().nullable(),
-  duration_ms: z.number(),
-  stops_at: z.string().nullable(),
-  notices: z.array(z.string()),
-};
+export async function executionReply(reply: ExecutionReply): Promise<ToolReply<ExecutionFields>> {
+  const whole = fields(reply);
+  // The room that notices about pictures could take is kept free, so the pictures themselves can take all the rest.
+  const asides = whole.outputs.filter((output) => isShownPicture(output.type)).map(tooLargeNotice);
+  const shown = whatFits(whole, asides);
+  const room = LIMITS.replyBytes - replyBytes(rendered(whole, shown, asides));
+  const pictures = await picturesOf(reply, room);
+  const { structured, blocks } = rendered(whole, shown, pictures.notices);
+  // What kernelbox://executions/{id} gives.
+  reply.record.reply = structured;
+  const [text, ...links] = blocks as [Block, ...Block[]];
+  return { structured, blocks: [text, ...pictures.blocks, ...links] };
+}
 
-type Structured = z.infer<z.ZodObject<typeof executionOutput>>;
+/** Everything is shown where that fits; else links go first, then outputs' texts, then files, each from the end and no more of them than must. */
+function whatFits(whole: ExecutionFields, asides: string[]): Shown {
+  const all = { links: LIMITS.replyLinks, files: whole.files.length, texts: whole.outputs.length };
+  const isFit = (shown: Shown) => fits(rendered(whole, shown, asides));
+  let shown: Shown = all;
+  if (isFit(all)) return all;
+  for (const list of ["links", "texts", "files", "texts", "links"] as const) {
+    const rest = shown;
+    shown = { ...shown, [list]: mostThatFit(all[list], (count) => isFit({ ...rest, [list]: count })) };
+  }
+  return shown;
+}
 
-const PICTURE_TYPES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
-/** Room for JSON-RPC, links and the JSON escapes of text, beside pictures. */
-const REPLY_OVERHEAD_BYTES = 20_000;
+/** The reply without its pictures. */
+function rendered(whole: ExecutionFields, shown: Shown, asides: string[]): ToolReply<ExecutionFields> {
+  const outputs = whole.outputs.map((output, index) =>
+    index < shown.texts ? output : { ...output, text: null, mime_types: [output.type] },
+  );
+  const withoutText = whole.outputs.length - shown.texts;
+  const withoutFile = whole.files.length - shown.files;
+  const notices = [...whole.notices, ...asides];
+  if (withoutText > 0)
+    notices.push(`The texts of the last ${withoutText} outputs do not fit into this reply: read them with read_file at their uri.`);
+  if (withoutFile > 0) notices.push(`${withoutFile} more changed files do not fit into this reply: use list_directory.`);
+  const structured = { ...whole, outputs, files: whole.files.slice(0, shown.files), notices };
+  const all = links(structured);
+  if (all.length > shown.links)
+    notices.push(`${all.length - shown.links} links do not fit into this reply: use the uri of each output and file.`);
+  return { structured, blocks: [{ type: "text", text: prose(structured) }, ...all.slice(0, shown.links)] };
+}
 
-export async function executionReply(reply: ExecutionReply): Promise<ToolReply<Structured>> {
+function fields(reply: ExecutionReply): ExecutionFields {
   const { result } = reply;
-  const structured: Structured = {
+  return {
     status: result.status,
     execution_id: reply.executionId,
     context_id: reply.contextId,
     sandbox_id: reply.sandboxId,
     language: reply.language,
     execution_count: result.executionCount,
-    stdout: result.stdout.text,
-    stderr: result.stderr.text,
-    result: result.result,
+    stdout: result.stdout.text.toWellFormed(),
+    stderr: result.stderr.text.toWellFormed(),
+    result: result.result?.toWellFormed() ?? null,
     result_json: result.resultJson ?? null,
-    error: result.error,
+    error: result.error === null ? null : wellFormedError(result.error),
     outputs: result.outputs.map((output) => outputFields(reply.executionId, output)),
     files: result.files.map((file) => ({
       path: file.path,
@@ -85,21 +90,25 @@ export async function executionReply(reply: ExecutionReply): Promise<ToolReply<S
     started_at: result.startedAt,
     duration_ms: result.durationMs,
     stops_at: result.stopsAt,
-    notices: [...result.notices],
+    notices: boundedNotices(result.notices),
   };
-  const spent = 2 * Buffer.byteLength(JSON.stringify(structured)) + REPLY_OVERHEAD_BYTES;
-  const pictures = await picturesOf(reply, LIMITS.replyBytes - spent, structured.notices);
-  // What kernelbox://executions/{id} gives.
-  reply.record.reply = structured;
-  return { structured, blocks: [{ type: "text", text: prose(structured) }, ...pictures, ...links(structured)] };
 }
 
-function outputFields(executionId: string, output: Output): Structured["outputs"][number] {
+function wellFormedError(error: NonNullable<ExecutionFields["error"]>): ExecutionFields["error"] {
+  return { name: error.name.toWellFormed(), value: error.value.toWellFormed(), traceback: error.traceback.toWellFormed() };
+}
+
+function boundedNotices(notices: string[]): string[] {
+  const shown = notices.slice(0, LIMITS.replyNotices);
+  return notices.length === shown.length ? shown : [...shown, `${notices.length - shown.length} more notices are left out.`];
+}
+
+function outputFields(executionId: string, output: Output): ExecutionFields["outputs"][number] {
   return {
     n: output.n,
     type: output.type,
     mime_types: output.mimeTypes,
-    text: output.text,
+    text: output.text?.toWellFormed() ?? null,
     uri: outputUri(executionId, output.n),
     width_px: output.widthPx,
     height_px: output.heightPx,
@@ -108,12 +117,12 @@ function outputFields(executionId: string, output: Output): Structured["outputs"
   };
 }
 
-function truncations(reply: ExecutionReply): Structured["truncated"] {
+function truncations(reply: ExecutionReply): ExecutionFields["truncated"] {
   const streams: [field: "stdout" | "stderr", text: StreamText][] = [
     ["stdout", reply.result.stdout],
     ["stderr", reply.result.stderr],
   ];
-  return streams
+  const cutStreams = streams
     .filter(([, text]) => text.leftOut > 0)
     .map(([field, text]) => ({
       field,
@@ -121,89 +130,62 @@ function truncations(reply: ExecutionReply): Structured["truncated"] {
       total_bytes: text.totalBytes,
       rest: streamUri(reply.executionId, field),
     }));
+  const others = reply.result.cuts.map((cut) => ({
+    field: cut.field,
+    shown_bytes: cut.shownBytes,
+    total_bytes: cut.totalBytes,
+    rest: outputUri(reply.executionId, cut.output),
+  }));
+  return [...cutStreams, ...others];
 }
 
-/** As many pictures as fit, in order; what does not fit is one link away, and the reply says so. */
-async function picturesOf(reply: ExecutionReply, budgetBytes: number, notices: string[]): Promise<Block[]> {
+/** As many pictures as fit, in order; what does not fit or is no picture is one link away, and the reply says so. */
+async function picturesOf(reply: ExecutionReply, room: number): Promise<{ blocks: Block[]; notices: string[] }> {
   const blocks: Block[] = [];
-  let left = budgetBytes;
+  const notices: string[] = [];
+  let left = room;
   for (const output of reply.result.outputs) {
-    if (!PICTURE_TYPES.has(output.type)) continue;
-    const base64Bytes = Math.ceil(output.sizeBytes / 3) * 4;
-    if (base64Bytes > left || output.sizeBytes > LIMITS.replyImageBytes) {
-      notices.push(
-        `Picture ${output.n} (${output.sizeBytes} bytes) is too large for this reply: save a smaller one, or see ${outputUri(reply.executionId, output.n)}.`,
-      );
+    if (!isShownPicture(output.type)) continue;
+    const about = outputFields(reply.executionId, output);
+    const bytes = base64Bytes(output.sizeBytes) + PICTURE_FORM_BYTES;
+    if (bytes > left || output.sizeBytes > LIMITS.replyImageBytes) {
+      notices.push(tooLargeNotice(about));
       continue;
     }
     const stored = await reply.record.readOutput(output.n, output.type);
     if (stored === undefined) continue;
-    left -= base64Bytes;
-    blocks.push({ type: "image", data: stored.bytes, mimeType: stored.type });
+    // A model's API refuses the whole conversation for one picture that is none.
+    const mimeType = pictureType(stored.bytes);
+    if (mimeType === undefined) {
+      notices.push(`Output ${output.n} is no ${output.type}: see ${about.uri}.`);
+      continue;
+    }
+    left -= bytes;
+    blocks.push({ type: "image", data: stored.bytes, mimeType });
   }
-  return blocks;
+  return { blocks, notices };
 }
 
-function links(structured: Structured): Block[] {
+/** What an image block has beside its data. */
+const PICTURE_FORM_BYTES = 100;
+
+function tooLargeNotice(output: ExecutionFields["outputs"][number]): string {
+  return `Picture ${output.n} (${output.size_bytes} bytes) is too large for this reply: save a smaller one, or see ${output.uri}.`;
+}
+
+function links(structured: ExecutionFields): Block[] {
   const outputs: Block[] = structured.outputs.map((output) => ({
     type: "link",
     uri: output.uri,
     name: `output ${output.n}`,
-    mimeType: output.type,
+    mimeType: legible(output.type),
     sizeBytes: output.size_bytes,
   }));
   const files: Block[] = structured.files.map((file) => ({
     type: "link",
     uri: file.uri,
-    name: file.path.slice(file.path.lastIndexOf("/") + 1),
+    name: legible(file.path.slice(file.path.lastIndexOf("/") + 1)),
     sizeBytes: file.size_bytes,
   }));
   return [...outputs, ...files].slice(0, LIMITS.replyLinks);
-}
-
-const HEADLINES = {
-  ok: "Ran to its end",
-  error: "Raised an error",
-  timeout: "Stopped at its timeout",
-  cancelled: "Cancelled",
-  died: "The kernel died while this ran",
-  running: "Still running",
-  queued: "Waiting its turn",
-} as const satisfies Record<ExecutionResult["status"], string>;
-
-function prose(reply: Structured): string {
-  const parts: string[] = [];
-  const { state } = reply;
-  if (state.variables === "lost") parts.push(state.message ?? "Variables are lost.");
-  const kept = state.variables === "kept" && (reply.status === "timeout" || reply.status === "cancelled") ? "; variables are kept" : "";
-  parts.push(`${HEADLINES[reply.status]} (${reply.duration_ms} ms${kept}).`);
-  if (reply.stdout !== "") parts.push(fenced("stdout", reply.stdout));
-  if (reply.stderr !== "") parts.push(fenced("stderr", reply.stderr));
-  if (reply.error !== null) parts.push(fenced("error", errorText(reply.error)));
-  if (reply.result !== null) parts.push(fenced("result", reply.result));
-  for (const output of reply.outputs) parts.push(outputText(output));
-  for (const file of reply.files) parts.push(`File ${file.change}: ${JSON.stringify(file.path)} (${file.size_bytes} bytes) ${file.uri}`);
-  for (const cut of reply.truncated) {
-    parts.push(`${cut.field} is shown in part (${cut.total_bytes} bytes in all); the rest: read_file with path "${cut.rest}".`);
-  }
-  parts.push(...reply.notices.map((notice) => `Note: ${notice}`));
-  parts.push(`context_id ${reply.context_id}, execution_id ${reply.execution_id}, incarnation ${state.incarnation}`);
-  return parts.join("\n");
-}
-
-function outputText(output: Structured["outputs"][number]): string {
-  const size = output.width_px === null ? "" : `, ${output.width_px} × ${output.height_px} px`;
-  const head = `Output ${output.n}: ${output.type}${size}, ${output.size_bytes} bytes, ${output.uri}`;
-  return output.text === null || PICTURE_TYPES.has(output.type) ? head : `${head}\n${fenced("text", output.text)}`;
-}
-
-function errorText(error: { name: string; value: string; traceback: string }): string {
-  return error.traceback === "" ? `${error.name}: ${error.value}` : error.traceback;
-}
-
-/** A fence longer than any in the text, so that the text cannot end its own block. */
-function fenced(name: string, text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${name}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}`;
 }

@@ -5,7 +5,11 @@ import { LIMITS } from "../limits.ts";
 
 export const sandboxId = z.string().max(40).optional().describe("Leave out to use your own sandbox.");
 export const contextId = z.string().max(40).describe("From create_context, list_contexts or an execute_code reply.");
-export const path = z.string().min(1).max(LIMITS.pathBytes).describe("Absolute, or relative to /home/user (/mnt/data is the same folder).");
+export const path = z
+  .string()
+  .min(1)
+  .max(LIMITS.uriCharacters)
+  .describe("Absolute, or relative to /home/user (/mnt/data is the same folder), or a file's uri from a reply.");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
 export const languages = ["python"] as const;
 export const language = z.enum(languages);

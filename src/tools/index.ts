@@ -1,6 +1,8 @@
+import { KernelboxError } from "../errors.ts";
+import { legible } from "../files/quoted.ts";
 import { cancelExecution } from "./cancel-execution.ts";
 import { createContext } from "./create-context.ts";
-import type { Tool } from "./define-tool.ts";
+import { nearest, type Tool } from "./define-tool.ts";
 import { deleteContext } from "./delete-context.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
@@ -23,3 +25,14 @@ export const TOOLS: readonly Tool[] = [
   writeFile,
   listDirectory,
 ];
+
+/** What a caller is told of a tool that is not there: the name that was probably meant, and all there are. */
+export function unknownTool(name: string): KernelboxError {
+  const names = TOOLS.map((tool) => tool.name);
+  const meant = nearest(name.slice(0, 60), names);
+  return new KernelboxError(
+    "invalid_argument",
+    `There is no tool ${legible(name.slice(0, 60))}.`,
+    `${meant === undefined ? "" : `Did you mean ${meant}? `}Tools: ${names.join(", ")}.`,
+  );
+}

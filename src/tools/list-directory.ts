@@ -1,8 +1,30 @@
 import * as z from "zod";
-import type { FileEntry } from "../files/files.ts";
+import type { FileEntry, Listing } from "../files/files.ts";
+import { quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
-import { defineTool } from "./define-tool.ts";
+import { defineTool, type ToolReply } from "./define-tool.ts";
 import { path, sandboxId } from "./fields.ts";
+import { fits, mostThatFit } from "./reply-size.ts";
+
+/** A path, of whose bytes each may take three characters, as base64. */
+const CURSOR_CHARACTERS_MAX = LIMITS.pathBytes * 4;
+
+const output = {
+  path: z.string(),
+  entries: z.array(
+    z.strictObject({
+      name: z.string(),
+      path: z.string(),
+      type: z.enum(["file", "directory", "symlink", "other"]),
+      size_bytes: z.number(),
+      mode: z.string(),
+      owner: z.string(),
+      group: z.string(),
+      modified_at: z.string(),
+    }),
+  ),
+  next_cursor: z.string().nullable(),
+};
 
 export const listDirectory = defineTool({
   name: "list_directory",
@@ -14,52 +36,39 @@ export const listDirectory = defineTool({
     path: path.optional().describe("Default /home/user."),
     depth: z.int().min(1).max(LIMITS.listDepth).default(1).describe("Levels of folders."),
     limit: z.int().min(1).max(LIMITS.listEntries.max).default(LIMITS.listEntries.default),
-    cursor: z
-      .string()
-      .max(LIMITS.pathBytes * 3)
-      .optional()
-      .describe("next_cursor of the reply before."),
+    cursor: z.string().max(CURSOR_CHARACTERS_MAX).optional().describe("next_cursor of the reply before."),
     sandbox_id: sandboxId,
   },
-  output: {
-    path: z.string(),
-    entries: z.array(
-      z.strictObject({
-        name: z.string(),
-        path: z.string(),
-        type: z.enum(["file", "directory", "symlink", "other"]),
-        size_bytes: z.number(),
-        mode: z.string(),
-        owner: z.string(),
-        group: z.string(),
-        modified_at: z.string(),
-      }),
-    ),
-    next_cursor: z.string().nullable(),
-  },
+  output,
   run: async (input, { services, principal, signal }) => {
     const request = { sandboxId: input.sandbox_id, path: input.path, depth: input.depth, limit: input.limit, cursor: input.cursor };
-    const listed = await services.files.list(request, { principal, signal });
-    const more = listed.nextCursor === null ? [] : [`More with cursor ${listed.nextCursor}`];
-    const lines = listed.entries.length === 0 ? ["(empty)"] : listed.entries.map(line);
-    return {
-      structured: {
-        path: listed.path,
-        entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({
-          ...entry,
-          size_bytes: sizeBytes,
-          modified_at: modifiedAt,
-        })),
-        next_cursor: listed.nextCursor,
-      },
-      blocks: [{ type: "text", text: [`${JSON.stringify(listed.path)}:`, ...lines, ...more].join("\n") }],
-    };
+    let listed = await services.files.list(request, { principal, signal });
+    // Asked for again where it is too much, since only the listing itself knows where to go on behind a name that is not UTF-8.
+    for (let reply = listingReply(listed); ; reply = listingReply(listed)) {
+      const { entries } = listed;
+      if (fits(reply) || entries.length <= 1) return reply;
+      const limit = mostThatFit(entries.length - 1, (count) => fits(listingReply({ ...listed, entries: entries.slice(0, count) })));
+      listed = await services.files.list({ ...request, limit: Math.max(1, limit) }, { principal, signal });
+    }
   },
 });
+
+function listingReply(listed: Listing): ToolReply<z.input<z.ZodObject<typeof output>>> {
+  const more = listed.nextCursor === null ? [] : [`More with cursor ${listed.nextCursor}`];
+  const lines = listed.entries.length === 0 ? ["(empty)"] : listed.entries.map(line);
+  return {
+    structured: {
+      path: listed.path,
+      entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({ ...entry, size_bytes: sizeBytes, modified_at: modifiedAt })),
+      next_cursor: listed.nextCursor,
+    },
+    blocks: [{ type: "text", text: [`${quoted(listed.path)}:`, ...lines, ...more].join("\n") }],
+  };
+}
 
 const TYPE_MARKS = { file: "-", directory: "d", symlink: "l", other: "?" } as const;
 
 /** Names are quoted: one with a line break in it must not look like two. */
 function line(entry: FileEntry): string {
-  return `${TYPE_MARKS[entry.type]} ${entry.sizeBytes} ${entry.modifiedAt} ${JSON.stringify(entry.path)}`;
+  return `${TYPE_MARKS[entry.type]} ${entry.sizeBytes} ${entry.modifiedAt} ${quoted(entry.path)}`;
 }

@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { typeOfContent } from "../files/media-type.ts";
 import { pictureType } from "../files/picture-type.ts";
-import { characterBoundary, decodeText, readBytes, readLines } from "../files/read-window.ts";
+import { quoted } from "../files/quoted.ts";
+import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/sources.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";
-
-const DEFAULT_LINES = 2_000;
 
 const output = {
   path: z.string(),
@@ -19,6 +19,7 @@ const output = {
   mode: z.string().nullable(),
   lines: z.number().nullable().describe("Of the whole text; null where it was not read to its end."),
   next_offset: z.number().nullable().describe("Line to go on at; null at the end."),
+  offset_bytes: z.number().nullable().describe("Where a part by bytes begins, text at a whole character."),
   next_offset_bytes: z.number().nullable(),
 };
 type Output = z.infer<z.ZodObject<typeof output>>;
@@ -31,10 +32,10 @@ export const readFile = defineTool({
     'other binary files need encoding "base64". Long ones come in parts: the reply says where to go on.',
   effect: "read",
   input: {
-    path: z.string().min(1).max(LIMITS.pathBytes).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
+    path: z.string().min(1).max(LIMITS.uriCharacters).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
     encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
     offset: z.int().min(1).optional().describe("First line; 1 is the first."),
-    limit: z.int().min(1).optional().describe(`Lines; default ${DEFAULT_LINES}.`),
+    limit: z.int().min(1).optional().describe(`Lines; default ${LIMITS.readFileLines}.`),
     offset_bytes: z.int().min(0).optional(),
     limit_bytes: z.int().min(1).optional(),
     sandbox_id: sandboxId,
@@ -51,46 +52,52 @@ export const readFile = defineTool({
       );
     }
     const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
-    if (byBytes || input.encoding === "base64") {
-      return await bytesReply(source, input.encoding ?? "utf-8", input.offset_bytes ?? 0, input.limit_bytes);
-    }
+    if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
+    if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
     const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
     if (picture !== undefined) return await pictureReply(source, picture);
-    const window = await readLines(source, input.offset ?? 1, input.limit ?? DEFAULT_LINES);
-    return reply(source, {
+    const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
+    return reply(source, typeOfContent(source.mimeType, Buffer.from(window.content)), {
       encoding: "utf-8",
       content: window.content,
       lines: window.lines,
       next_offset: window.nextOffset,
+      offset_bytes: null,
       next_offset_bytes: window.nextOffsetBytes,
     });
   },
 });
 
-async function bytesReply(
-  source: Source,
-  encoding: "utf-8" | "base64",
-  offset: number,
-  wanted: number | undefined,
-): Promise<ToolReply<Output>> {
-  if (offset > source.sizeBytes) {
-    throw new KernelboxError(
-      "invalid_argument",
-      `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`,
-      "Use a smaller one.",
-    );
-  }
-  const max = encoding === "base64" ? LIMITS.readFileBase64Bytes : LIMITS.readFileBytes;
-  let bytes = await readBytes(source, offset, Math.min(wanted ?? max, max));
-  if (encoding === "utf-8" && offset + bytes.length < source.sizeBytes) bytes = bytes.subarray(0, characterBoundary(bytes));
-  const next = offset + bytes.length;
-  return reply(source, {
-    encoding,
-    content: encoding === "base64" ? bytes.toString("base64") : decodeText(bytes),
+async function charactersReply(source: Source, offset: number, wanted = LIMITS.readFileBytes as number): Promise<ToolReply<Output>> {
+  checkOffset(source, offset);
+  const window = await readCharacters(source, offset, Math.min(wanted, LIMITS.readFileBytes));
+  return reply(source, typeOfContent(source.mimeType, Buffer.from(window.content)), {
+    encoding: "utf-8",
+    content: window.content,
     lines: null,
     next_offset: null,
+    offset_bytes: window.offsetBytes,
+    next_offset_bytes: window.nextOffsetBytes,
+  });
+}
+
+async function base64Reply(source: Source, offset: number, wanted = LIMITS.readFileBase64Bytes as number): Promise<ToolReply<Output>> {
+  checkOffset(source, offset);
+  const bytes = await readBytes(source, offset, Math.min(wanted, LIMITS.readFileBase64Bytes));
+  const next = offset + bytes.length;
+  return reply(source, offset === 0 ? typeOfContent(source.mimeType, bytes) : source.mimeType, {
+    encoding: "base64",
+    content: bytes.toString("base64"),
+    lines: null,
+    next_offset: null,
+    offset_bytes: offset,
     next_offset_bytes: next < source.sizeBytes ? next : null,
   });
+}
+
+function checkOffset(source: Source, offset: number): void {
+  if (offset <= source.sizeBytes) return;
+  throw new KernelboxError("invalid_argument", `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`, "Use a smaller one.");
 }
 
 async function pictureReply(source: Source, mimeType: string): Promise<ToolReply<Output>> {
@@ -102,25 +109,24 @@ async function pictureReply(source: Source, mimeType: string): Promise<ToolReply
     );
   }
   const data = await readBytes(source, 0, source.sizeBytes);
-  const fields = { encoding: null, content: "", lines: null, next_offset: null, next_offset_bytes: null };
-  const { structured } = reply({ ...source, mimeType }, fields);
+  const fields = { encoding: null, content: "", lines: null, next_offset: null, offset_bytes: null, next_offset_bytes: null };
+  const { structured } = reply(source, mimeType, fields);
   return {
     structured,
     blocks: [
-      { type: "text", text: `${JSON.stringify(source.path)}: ${mimeType}, ${source.sizeBytes} bytes.` },
+      { type: "text", text: `${quoted(source.path)}: ${mimeType}, ${source.sizeBytes} bytes.` },
       { type: "image", data, mimeType },
     ],
   };
 }
 
-function reply(
-  source: Source,
-  part: Pick<Output, "encoding" | "content" | "lines" | "next_offset" | "next_offset_bytes">,
-): ToolReply<Output> {
+type Part = Omit<Output, "path" | "size_bytes" | "mime_type" | "modified_at" | "mode">;
+
+function reply(source: Source, mimeType: string, part: Part): ToolReply<Output> {
   const structured = {
     path: source.path,
     size_bytes: source.sizeBytes,
-    mime_type: source.mimeType,
+    mime_type: mimeType,
     modified_at: source.modifiedAt,
     mode: source.mode,
     ...part,

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { quoted } from "../files/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { path, sandboxId } from "./fields.ts";
 
@@ -10,7 +10,8 @@ export const writeFile = defineTool({
   description:
     'In the sandbox, not on the user\'s machine: write a text file, or with encoding "base64" any file. It is written under another name first and then put in place, so it is ' +
     "never half there. An existing file is replaced unless overwrite is false.",
-  effect: "write_idempotent",
+  // With append, the same call twice is not the same as once.
+  effect: "destroy",
   input: {
     path,
     content: z.string(),
@@ -28,13 +29,6 @@ export const writeFile = defineTool({
   output: { path: z.string(), size_bytes: z.number(), created: z.boolean() },
   run: async (input, { services, principal, signal }) => {
     const content = input.encoding === "base64" ? decodeBase64(input.content) : Buffer.from(input.content);
-    if (content.length > LIMITS.writeFileBytes) {
-      throw new KernelboxError(
-        "too_large",
-        `The content has ${content.length} bytes; one call takes at most ${LIMITS.writeFileBytes}.`,
-        "Write it in parts with append.",
-      );
-    }
     const request = {
       sandboxId: input.sandbox_id,
       path: input.path,
@@ -48,7 +42,7 @@ export const writeFile = defineTool({
     const verb = written.created ? "Created" : input.append ? "Appended to" : "Replaced";
     return {
       structured: { path: written.path, size_bytes: written.sizeBytes, created: written.created },
-      blocks: [{ type: "text", text: `${verb} ${JSON.stringify(written.path)} (${written.sizeBytes} bytes).` }],
+      blocks: [{ type: "text", text: `${verb} ${quoted(written.path)} (${written.sizeBytes} bytes).` }],
     };
   },
 });

@@ -28,7 +28,9 @@ const refused = async (name: string, args: Record<string, unknown>) => {
 describe("bad input gets a code, a message and the next step", () => {
   it.each(HOSTS)("an unknown tool, over %s", async (host) => {
     await using other = await startClient(host);
-    await expect(other.call("run_code", { code: "1" })).rejects.toThrow(/run_code/);
+    const reply = await other.call("executecode", { code: "1" });
+    expect(reply).toMatchObject({ isError: true, error: { code: "invalid_argument", message: "There is no tool executecode." } });
+    expect(reply.text).toMatch(/Did you mean execute_code\? Tools: execute_code, cancel_execution.*list_directory/);
   });
 
   it.each(HOSTS)("an unknown argument, with the nearest known name, over %s", async (host) => {
@@ -105,6 +107,30 @@ describe("bad input gets a code, a message and the next step", () => {
     expect(await refused("read_file", { path: `${"n".repeat(300)}.txt` })).toMatchObject({ code: "invalid_argument" });
   });
 
+  it("a URI where a path is asked for: that of a file is the file, any other is refused, and no folder is made of it", async () => {
+    const { structured } = await client.run("open('by uri.txt', 'w').write('one')");
+    const [{ uri }] = structured.files;
+    expect((await client.call("write_file", { path: uri, content: "two" })).structured).toMatchObject({
+      path: "/home/user/by uri.txt",
+      created: false,
+    });
+    expect((await client.call("read_file", { path: "by uri.txt" })).structured.content).toBe("two");
+    const folder = `kernelbox://sandboxes/${structured.sandbox_id}/files/home/user`;
+    expect((await client.call("list_directory", { path: folder })).structured).toMatchObject({
+      path: "/home/user",
+      entries: expect.arrayContaining([expect.objectContaining({ name: "by uri.txt" })]),
+    });
+    for (const path of [`kernelbox://executions/${structured.execution_id}/stdout`, "kernelbox://nonsense"]) {
+      expect(await refused("write_file", { path, content: "x" })).toMatchObject({ code: "invalid_argument" });
+      expect(await refused("list_directory", { path })).toMatchObject({ code: "invalid_argument" });
+      expect(await refused("create_context", { cwd: path })).toMatchObject({ code: "invalid_argument" });
+    }
+    expect(await refused("write_file", { path: uri.replace(structured.sandbox_id, "sbx_unknown"), content: "x" })).toMatchObject({
+      code: "not_found",
+    });
+    expect((await client.run("import os\n[name for name in os.listdir('.') if 'kernelbox' in name]")).structured.result).toBe("[]");
+  });
+
   it("links that lead out", async () => {
     await client.run(
       "import os\nos.symlink('/etc', 'out')\nos.symlink('/etc/passwd', 'passwd')\nos.makedirs('real', exist_ok=True)\nos.symlink('real', 'inside')",
@@ -142,6 +168,35 @@ describe("bad input gets a code, a message and the next step", () => {
     });
     const read = await client.call("read_file", { path: "binary", encoding: "base64" });
     expect([...Buffer.from(read.structured.content, "base64")]).toEqual(Array.from({ length: 256 }, (_, n) => n));
+  });
+
+  it("parts that begin within a character, or have room for less than one, go on to the end", async () => {
+    await client.call("write_file", { path: "wide", content: "a图b" });
+    const parts: string[] = [];
+    for (let at: number | null = 0; at !== null && parts.length < 9; ) {
+      const { structured } = await client.call("read_file", { path: "wide", offset_bytes: at, limit_bytes: 1 });
+      parts.push(structured.content);
+      at = structured.next_offset_bytes;
+    }
+    expect(parts).toEqual(["a", "图", "b"]);
+    const within = (await client.call("read_file", { path: "wide", offset_bytes: 2 })).structured;
+    expect(within).toMatchObject({ content: "b", offset_bytes: 4, next_offset_bytes: null });
+    expect((await client.call("read_file", { path: "wide", offset: 2 })).structured).toMatchObject({ content: "", lines: 1 });
+  });
+
+  it("a file whose time no calendar has", async () => {
+    await client.run(
+      "import os\nos.makedirs('odd', exist_ok=True)\nfor name, at in (('future', 10**13), ('past', -10**13)):\n    open(f'odd/{name}', 'w').write('x')\n    os.utime(f'odd/{name}', (at, at))",
+    );
+    const { entries } = (await client.call("list_directory", { path: "odd" })).structured;
+    expect(entries.map((entry: { modified_at: string }) => entry.modified_at)).toEqual([
+      "9999-12-31T23:59:59.999Z",
+      "0001-01-01T00:00:00.000Z",
+    ]);
+    expect((await client.call("read_file", { path: "odd/future" })).structured.modified_at).toBe("9999-12-31T23:59:59.999Z");
+    const { resources } = await client.client.listResources();
+    expect(resources.map((resource: { name: string }) => resource.name)).toContain("future");
+    await client.run("import shutil\nshutil.rmtree('odd')");
   });
 
   it("content over the bound of one call, and a full disk: nothing is half written", async () => {

@@ -18,6 +18,19 @@ const TOOLS = [
 ];
 
 describe.each(HOSTS)("a host with %s", (host) => {
+  it("speaks its own protocol version, and learns which resources there can be", async () => {
+    await using client = await startClient(host);
+    expect(client.protocol).toBe(host.split(", ")[1]);
+    const { resourceTemplates } = await client.client.listResourceTemplates();
+    expect(resourceTemplates.map((template: { uriTemplate: string }) => template.uriTemplate)).toEqual([
+      "kernelbox://sandboxes/{sandbox_id}/files/{+path}",
+      "kernelbox://executions/{execution_id}",
+      "kernelbox://executions/{execution_id}/{stream}",
+      "kernelbox://executions/{execution_id}/outputs/{n}",
+    ]);
+    expect((await client.client.listResources()).resources).toEqual([]);
+  });
+
   it("lists the tools, calls each of them, and reads what replies link to", async () => {
     await using client = await startClient(host);
     const { tools } = await client.client.listTools();

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
 import { startClient } from "../helpers/client.ts";
 import { eventually, guardAgainstLeaks, ourContainers } from "../helpers/containers.ts";
 
@@ -80,6 +81,43 @@ describe("the life of a sandbox", () => {
     expect(after.text.split("\n")[0]).toContain("are lost");
     expect((await client.call("get_context", { context_id: before.structured.context_id })).error?.code).toBe("not_found");
     expect((await client.run("1")).structured.state).toMatchObject({ variables: "kept", incarnation: 2 });
+  });
+
+  it("takes a file at the bound of write_file, and ends with its container at a message that no host needs", async () => {
+    const client = await startClient();
+    const content = "\u0001".repeat(LIMITS.writeFileBytes);
+    expect((await client.call("write_file", { path: "large", content })).structured.size_bytes).toBe(LIMITS.writeFileBytes);
+    const base64 = Buffer.alloc(LIMITS.writeFileBytes, 7).toString("base64");
+    expect((await client.call("write_file", { path: "large", content: base64, encoding: "base64" })).isError).toBe(false);
+    expect((await client.call("write_file", { path: "large", content: `${content}x` })).error?.code).toBe("too_large");
+    const pid = client.pid;
+    await expect(client.call("write_file", { path: "x", content: "x".repeat(1.1 * LIMITS.hostMessageBytes) })).rejects.toThrow();
+    await eventually(
+      async () => isGone(pid),
+      (gone) => gone,
+      15_000,
+    );
+    expect(client.stderr()).toContain("the host is gone");
+    expect(await ourContainers()).toEqual([]);
+  });
+
+  it("takes its container down when a bug of ours is caught by nobody", async () => {
+    for (const bug of ["throw new Error('a bug')", "Promise.reject(new Error('a bug'))"]) {
+      // Into the running server, by Node's own way to load a module first.
+      const code = `process.on('SIGUSR2', () => { ${bug} })`;
+      const client = await startClient(undefined, [], { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` });
+      await client.run("1");
+      expect(await ourContainers()).toHaveLength(1);
+      process.kill(client.pid, "SIGUSR2");
+      await eventually(
+        async () => isGone(client.pid),
+        (gone) => gone,
+        15_000,
+      );
+      expect(await ourContainers()).toEqual([]);
+      expect(client.stderr()).toContain("a bug");
+      await client.close().catch(() => {});
+    }
   });
 
   it("keeps stdout for JSON-RPC and logs on stderr", async () => {

@@ -5,9 +5,6 @@ import { guardAgainstLeaks } from "../helpers/containers.ts";
 
 guardAgainstLeaks();
 
-/** What desktop hosts cut a result at, base64 counted. */
-const HOST_LIMIT_BYTES = 1024 * 1024;
-
 let client: TestClient;
 beforeAll(async () => {
   client = await startClient();
@@ -17,7 +14,7 @@ afterAll(async () => await client.close());
 describe("a reply fits into a host, and what it leaves out is one call away", () => {
   it("long output: head, tail, a notice, and the rest by read_file", async () => {
     const reply = await client.run("for n in range(200_000): print('line', n)");
-    expect(reply.bytes).toBeLessThan(HOST_LIMIT_BYTES);
+    expect(reply.bytes).toBeLessThan(LIMITS.replyBytes);
     const { stdout, truncated } = reply.structured;
     expect(stdout.startsWith("line 0\n")).toBe(true);
     expect(stdout.endsWith("line 199999\n")).toBe(true);
@@ -50,7 +47,7 @@ describe("a reply fits into a host, and what it leaves out is one call away", ()
       "import numpy as np\nfrom PIL import Image\nfrom IPython.display import display\nrng = np.random.default_rng(1)\n" +
         "for size in (300, 300, 1200, 300, 300, 300): display(Image.fromarray(rng.integers(0, 255, (size, size, 3), dtype=np.uint8)))",
     );
-    expect(reply.bytes).toBeLessThan(HOST_LIMIT_BYTES);
+    expect(reply.bytes).toBeLessThan(LIMITS.replyBytes);
     expect(reply.structured.outputs).toHaveLength(6);
     expect(reply.images.length).toBeGreaterThanOrEqual(1);
     expect(reply.images.length).toBeLessThan(6);
@@ -66,9 +63,9 @@ describe("a reply fits into a host, and what it leaves out is one call away", ()
 
   it("long values, tracebacks, many files and long lines are bounded too", async () => {
     const value = await client.run("'x' * 1_000_000");
-    expect(value.bytes).toBeLessThan(HOST_LIMIT_BYTES / 4);
+    expect(value.bytes).toBeLessThan(LIMITS.replyBytes / 4);
     const error = await client.run("raise ValueError('y' * 1_000_000)");
-    expect(error.bytes).toBeLessThan(HOST_LIMIT_BYTES / 4);
+    expect(error.bytes).toBeLessThan(LIMITS.replyBytes / 4);
     expect(error.structured.error.name).toBe("ValueError");
     const files = await client.run("for n in range(120): open(f'f{n:03}.txt', 'w').close()");
     expect(files.structured.files).toHaveLength(LIMITS.replyFiles);
@@ -77,8 +74,110 @@ describe("a reply fits into a host, and what it leaves out is one call away", ()
     await client.run("open('long', 'w').write('z' * 200_000)");
     const line = (await client.call("read_file", { path: "long" })).structured;
     expect(line).toMatchObject({ next_offset: null, next_offset_bytes: LIMITS.readFileBytes });
+    await client.call("write_file", { path: "lines", content: "x\n".repeat(LIMITS.readFileLines + 1) });
+    expect((await client.call("read_file", { path: "lines" })).structured.next_offset).toBe(LIMITS.readFileLines + 1);
     const rest = (await client.call("read_file", { path: "long", offset_bytes: 150_000 })).structured;
     expect(rest).toMatchObject({ next_offset_bytes: null, content: "z".repeat(50_000) });
+  });
+
+  it("a value and an error that are shown in part name where the whole is", async () => {
+    const value = await client.run("'x' * 100_000");
+    expect(value.structured.truncated).toMatchObject([{ field: "result", total_bytes: 100_002 }]);
+    const whole = await client.call("read_file", { path: value.structured.truncated[0].rest, offset_bytes: 90_000 });
+    expect(whole.structured).toMatchObject({ size_bytes: 100_002, content: `${"x".repeat(10_001)}'`, mime_type: "text/plain" });
+    const error = await client.run("raise ValueError('y' * 30_000)");
+    expect(error.structured.truncated.map((cut: { field: string }) => cut.field)).toEqual(["error.value", "error.traceback"]);
+    expect((await client.readResource(error.structured.truncated[0].rest)).text).toContain(`ValueError: ${"y".repeat(30_000)}`);
+    const exact = await client.run("[2**53 + 1]");
+    expect(exact.structured).toMatchObject({ result: "[9007199254740993]", result_json: null });
+  });
+
+  it("many files with long names, and outputs with much text", async () => {
+    const reply = await client.run(
+      "import os\nfrom IPython.display import display\nat = os.open('.', os.O_RDONLY)\nfor n in range(16):\n    os.mkdir('图' * 80, dir_fd=at)\n    at = os.open('图' * 80, os.O_RDONLY, dir_fd=at)\n" +
+        "for n in range(150): os.close(os.open(f'{n:03}', os.O_CREAT | os.O_WRONLY, dir_fd=at))\n" +
+        "for n in range(50): display({'text/html': '<b>', 'text/plain': '图' * 2000, **{f\"{'图' * 100}{i}/x\": '' for i in range(29)}}, raw=True)",
+    );
+    expect(reply.structured.status).toBe("ok");
+    expect(reply.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect(reply.structured.notices.join()).toMatch(/outputs do not fit/);
+    const listed = await client.call("list_directory", { depth: LIMITS.listDepth });
+    expect(listed.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect(listed.structured.next_cursor).not.toBeNull();
+    await client.run("import shutil, os\nos.close(at)\nshutil.rmtree('图' * 80)");
+  });
+
+  it("a folder of long names comes in pages that fit, each name once", async () => {
+    await client.run(
+      "import os\nos.makedirs('wide', exist_ok=True)\nfor n in range(1000): open(b'wide/' + f'{n:04}'.encode() + '图'.encode() * 83, 'w').close()",
+    );
+    const names: string[] = [];
+    let pages = 0;
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const reply = await client.call("list_directory", { path: "wide", limit: LIMITS.listEntries.max, ...(cursor ? { cursor } : {}) });
+      expect(reply.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+      names.push(...reply.structured.entries.map((entry: { name: string }) => entry.name.slice(0, 4)));
+      cursor = reply.structured.next_cursor;
+      pages++;
+    }
+    expect(names).toEqual(Array.from({ length: 1_000 }, (_, n) => String(n).padStart(4, "0")));
+    expect(pages).toBe(2);
+    const { resources } = await client.client.listResources();
+    expect(Buffer.byteLength(JSON.stringify(resources))).toBeLessThanOrEqual(LIMITS.replyBytes);
+    await client.run("import shutil\nshutil.rmtree('wide')");
+  });
+
+  it("folders do not count among the resources that are listed, and are not looked through without end", async () => {
+    const names = async () => (await client.client.listResources()).resources.map((resource: { name: string }) => resource.name);
+    await client.run(
+      "import os\nfor n in range(300): os.makedirs(f'folders/{n:05}')\nopen('folders/zz.txt', 'w').close()\nos.makedirs('folders/a/b')\nopen('folders/a/b.txt', 'w').close()\nopen('folders/a/b/c.txt', 'w').close()",
+    );
+    const listed = await names();
+    expect(listed).toEqual(expect.arrayContaining(["zz.txt", "b.txt"]));
+    expect(listed).not.toContain("c.txt");
+    await client.run(`for n in range(${LIMITS.listEntries.max * LIMITS.resourceListPages}): os.makedirs(f'folders/{n:05}', exist_ok=True)`);
+    expect(await names()).not.toContain("zz.txt");
+    await client.run("import shutil\nshutil.rmtree('folders')");
+  });
+
+  it("a resource that grows when it is escaped is refused with the way to read it", async () => {
+    await client.run("open('colours.txt', 'w').write('\\x1b' * 500_000)\nopen('plain.txt', 'w').write('x' * 500_000)");
+    const { sandbox_id } = (await client.run("1")).structured;
+    const uri = (name: string) => `kernelbox://sandboxes/${sandbox_id}/files/home/user/${name}`;
+    expect((await client.readResource(uri("plain.txt"))).text).toHaveLength(500_000);
+    await expect(client.readResource(uri("colours.txt"))).rejects.toThrow(/read_file/);
+    const part = await client.call("read_file", { path: uri("colours.txt") });
+    expect(part.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect(part.structured.next_offset_bytes).toBe(LIMITS.readFileBytes);
+  });
+
+  it("base64 and pictures of a file come up to their bounds", async () => {
+    await client.run(
+      `png = b'\\x89PNG\\r\\n\\x1a\\n'\nfor name, size in (('at', ${LIMITS.readFileImageBytes}), ('over', ${LIMITS.readFileImageBytes + 1})): open(name + '.png', 'wb').write(png + bytes(size - 8))`,
+    );
+    const first = await client.call("read_file", { path: "at.png", encoding: "base64" });
+    expect(first.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect(first.structured).toMatchObject({ mime_type: "image/png", offset_bytes: 0, next_offset_bytes: LIMITS.readFileBase64Bytes });
+    const picture = await client.call("read_file", { path: "at.png" });
+    expect(picture.images).toHaveLength(1);
+    expect(picture.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect((await client.call("read_file", { path: "over.png" })).error).toMatchObject({ code: "too_large" });
+  });
+
+  it("what only claims to be a picture is not handed to a model as one", async () => {
+    const reply = await client.run(
+      "from IPython.display import display\nimport base64\ndisplay({'image/png': base64.b64encode(b'no picture').decode()}, raw=True)\nopen('fake.png', 'w').write('no picture')\nopen('code.ts', 'w').write('let a = 1')",
+    );
+    expect(reply.images).toEqual([]);
+    expect(reply.text).toContain("Output 1 is no image/png");
+    expect(await client.readResource(reply.structured.outputs[0].uri)).toMatchObject({ mimeType: "text/plain", text: "no picture" });
+    const uri = (name: string) => `kernelbox://sandboxes/${reply.structured.sandbox_id}/files/home/user/${name}`;
+    expect(await client.readResource(uri("fake.png"))).toMatchObject({ mimeType: "text/plain", text: "no picture" });
+    expect(await client.readResource(uri("code.ts"))).toMatchObject({ mimeType: "text/x-typescript", text: "let a = 1" });
+    expect((await client.call("read_file", { path: "fake.png" })).structured).toMatchObject({
+      mime_type: "text/plain",
+      content: "no picture",
+    });
   });
 
   it("pages a large folder in a stable order", async () => {

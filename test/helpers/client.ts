@@ -29,6 +29,8 @@ export interface CallOptions {
 
 export interface TestClient extends AsyncDisposable {
   pid: number;
+  /** The protocol version that both sides agreed on. */
+  protocol: string | undefined;
   stderr: () => string;
   call: (name: string, args?: Record<string, unknown>, options?: CallOptions) => Promise<Reply>;
   run: (code: string, args?: Record<string, unknown>, options?: CallOptions) => Promise<Reply>;
@@ -63,7 +65,16 @@ export async function startClient(
   const info = { name: "kernelbox-test", version: "1" };
   const client = isFirst
     ? new ClientV1(info)
-    : new ClientV2(info, { versionNegotiation: { mode: host === "sdk 2, 2026-07-28" ? "auto" : "legacy" } });
+    : new ClientV2(info, { versionNegotiation: { mode: host === "sdk 2, 2026-07-28" ? { pin: "2026-07-28" } : "legacy" } });
+  let protocol: string | undefined;
+  if (transport instanceof StdioV1) {
+    // The first generation tells its transport only.
+    Object.assign(transport, {
+      setProtocolVersion: (version: string) => {
+        protocol = version;
+      },
+    });
+  }
   // biome-ignore lint/suspicious/noExplicitAny: the two SDK generations have types of their own
   await (client as any).connect(transport);
   const call = async (name: string, args: Record<string, unknown> = {}, options: CallOptions = {}): Promise<Reply> => {
@@ -75,6 +86,7 @@ export async function startClient(
   };
   return {
     pid: transport.pid ?? 0,
+    protocol: client instanceof ClientV2 ? client.getNegotiatedProtocolVersion() : protocol,
     stderr: () => log,
     client,
     call,

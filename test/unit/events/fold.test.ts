@@ -55,6 +55,45 @@ describe("folding events into a result", () => {
     expect(large.result().resultJson).toBeNull();
   });
 
+  it("gives no value that JSON's numbers would alter, or whose JSON hosts could not read", () => {
+    const jsonFor = (mime: object) => {
+      const fold = new ExecutionFold();
+      fold.add(event("execute_result", { mime: { "text/plain": "as text", ...mime } }));
+      expect(fold.result().result).toBe("as text");
+      return fold.result().resultJson;
+    };
+    for (const text of [
+      "9007199254740993",
+      "[1, -9007199254740993]",
+      '{"a": [123456789012345678901234567890]}',
+      "[".repeat(5_000) + "]".repeat(5_000),
+    ])
+      expect(jsonFor({ [VALUE_TYPE]: text })).toBeNull();
+    for (const text of ["9007199254740991", "[1.5, 1e20, -0.1]", '"9007199254740993"', '{"a\\"9007199254740993": null}'])
+      expect(jsonFor({ [VALUE_TYPE]: text })).toEqual(JSON.parse(text));
+    expect(jsonFor({ "application/json": [2 ** 53] })).toBeNull();
+    expect(jsonFor({ "application/json": { a: [1, "x"] } })).toEqual({ a: [1, "x"] });
+    expect(jsonFor({ "application/json": JSON.parse("[".repeat(9_000) + "]".repeat(9_000)) })).toBeNull();
+  });
+
+  it("hands out the whole of a value or an error that it shows in part", () => {
+    const fold = new ExecutionFold();
+    const long = "x".repeat(LIMITS.replyTextCharacters + 1);
+    fold.add(event("execute_result", { mime: { "text/plain": long } }));
+    expect(fold.takeWhole()?.mime.get("text/plain")).toEqual({ text: long });
+    expect(fold.takeWhole()).toBeUndefined();
+    expect(fold.result()).toMatchObject({ outputs: [], cuts: [{ field: "result", totalBytes: long.length, output: 1 }] });
+    fold.add(event("execute_result", { mime: { "text/plain": "short" } }));
+    expect(fold.result()).toMatchObject({ result: "short", cuts: [] });
+    fold.add(event("error", { name: "E", value: long, traceback: [] }));
+    expect(fold.result().cuts).toMatchObject([{ field: "error.value", output: 2 }]);
+    fold.add(ended({ state: "timeout" }));
+    expect(fold.result().cuts).toEqual([]);
+    const omitted = new ExecutionFold();
+    omitted.add(event("execute_result", { mime: { "text/plain": { $omitted: 5_000_000 } } }));
+    expect(omitted.result()).toMatchObject({ result: null, notices: [expect.stringContaining("5000000 bytes")] });
+  });
+
   it("updates a display by its id, and clears when it is told to", () => {
     const fold = new ExecutionFold();
     fold.add(display({ "text/plain": "old" }, { display_id: "d" }));
@@ -113,7 +152,7 @@ describe("what a fold keeps in mind", () => {
     for (let n = 0; n < 100; n++) fold.add(event("gap", { events: 2, bytes: 10 }));
     const { notices } = fold.result();
     expect(notices).toHaveLength(LIMITS.replyNotices + 2);
-    expect(notices.join(" ")).toMatch(/7980 more notices.*200 events \(1000 bytes\)/);
+    expect(notices.join(" ")).toMatch(new RegExp(`${8_000 - LIMITS.replyNotices} more notices.*200 events \\(1000 bytes\\)`));
     for (let n = 0; n <= LIMITS.outputsKept; n++) fold.add(display({ "text/plain": "x" }, { display_id: `d${n}` }));
     // The oldest is forgotten: its update is an output of its own.
     expect(fold.add(event("update_display_data", { mime: { "text/plain": "y" }, display_id: "d0" }))?.n).toBe(LIMITS.outputsKept + 2);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { characterBoundary, decodeText, readBytes, readLines } from "../../../src/files/read-window.ts";
+import { legible, quoted } from "../../../src/files/quoted.ts";
+import { characterBoundary, decodeText, readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
 import type { Source } from "../../../src/files/sources.ts";
-import { executionUri, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
+import { executionUri, fileTarget, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { absolutePath } from "../../../src/sandboxes/paths.ts";
 
@@ -46,6 +47,36 @@ describe("resource names", () => {
   ])("%s is none of ours", (uri) => expect(parseUri(uri)).toBeUndefined());
 });
 
+describe("a path that is given as a URI", () => {
+  it("is the file of that URI, and its sandbox", () => {
+    const path = fileUri("sbx_1", "/home/user/a b.txt");
+    expect(fileTarget({ path })).toEqual({ sandboxId: "sbx_1", path: "/home/user/a b.txt" });
+    expect(fileTarget({ path, sandboxId: "sbx_1" })).toEqual({ sandboxId: "sbx_1", path: "/home/user/a b.txt" });
+    expect(fileTarget({ path: "a.txt", sandboxId: "sbx_2" })).toEqual({ sandboxId: "sbx_2", path: "a.txt" });
+  });
+
+  it.each([
+    [{ path: executionUri("exe_1") }],
+    [{ path: "kernelbox://nonsense" }],
+    [{ path: fileUri("sbx_1", "/home/user/a"), sandboxId: "sbx_2" }],
+  ])("is refused where it names no file, or one of another sandbox: %j", (target) => {
+    expect(() => fileTarget(target)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  });
+});
+
+describe("names as prose shows them", () => {
+  it("escape what breaks lines, hides or reorders, and nothing else", () => {
+    expect(quoted("grüß 图 😀.txt")).toBe('"grüß 图 😀.txt"');
+    expect(quoted('a"b\n\u0085\u202e\u2028\u2029\u200b\u{e0001}')).toBe('"a\\"b\\n\\u0085\\u202e\\u2028\\u2029\\u200b\\udb40\\udc01"');
+    expect(legible("a\u009bb")).toBe("a\\u009bb");
+    expect(JSON.parse(quoted("a\u202e\u{e0001}\u0000"))).toBe("a\u202e\u{e0001}\u0000");
+  });
+
+  it("are names of resources too, also where they are no characters", () => {
+    expect(fileUri("sbx_1", "/home/user/\udc80")).toBe("kernelbox://sandboxes/sbx_1/files/home/user/%EF%BF%BD");
+  });
+});
+
 function source(bytes: Buffer, piece = 7): Source {
   return {
     uri: "",
@@ -87,7 +118,7 @@ describe("windows of a text", () => {
       ["\n", 1],
       ["\n\n", 2],
     ] as const) {
-      expect((await readLines(source(Buffer.from(content)), 1, 100)).lines).toBe(lines);
+      for (const offset of [1, 2, 5]) expect((await readLines(source(Buffer.from(content)), offset, 100)).lines).toBe(lines);
     }
   });
 
@@ -105,6 +136,29 @@ describe("windows of a text", () => {
   it("are bytes where bytes are asked for", async () => {
     expect((await readBytes(source(Buffer.from("0123456789")), 3, 4)).toString()).toBe("3456");
     expect((await readBytes(source(Buffer.from("012")), 2, 10)).toString()).toBe("2");
+  });
+
+  it("are whole characters, from any byte and of any size, and end", async () => {
+    const whole = Buffer.from("aé图😀b😀");
+    for (const limit of [1, 2, 3, 4, 5, 100]) {
+      for (let offset = 0; offset <= whole.length; offset++) {
+        let content = "";
+        let from: number | undefined;
+        for (let at: number | null = offset; at !== null; ) {
+          const window = await readCharacters(source(whole, 3), at, limit);
+          from ??= window.offsetBytes;
+          expect(window.nextOffsetBytes ?? whole.length + 1).toBeGreaterThan(at);
+          content += window.content;
+          at = window.nextOffsetBytes;
+        }
+        expect(from as number).toBeGreaterThanOrEqual(offset);
+        expect(content).toBe(whole.subarray(from).toString());
+        expect(whole.subarray(0, from).toString()).not.toContain("\ufffd");
+      }
+    }
+    expect(await readCharacters(source(Buffer.from("abc")), 0, 2)).toEqual({ content: "ab", offsetBytes: 0, nextOffsetBytes: 2 });
+    for (const bytes of [Buffer.alloc(9, 0x80), Buffer.from([0x61, 0xe2, 0x82])])
+      await expect(readCharacters(source(bytes), 0, 100)).rejects.toThrow(/UTF-8/);
   });
 
   it("refuse what is not text", () => {

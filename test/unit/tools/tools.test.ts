@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { FLAGS, readConfig } from "../../../src/config.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
-import { TOOLS } from "../../../src/tools/index.ts";
+import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
 import { page } from "../../../src/tools/page.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
@@ -31,6 +31,10 @@ describe("the tools as hosts see them", () => {
     expect(JSON.stringify(shown).length / CHARACTERS_PER_TOKEN).toBeLessThan(TOKENS_MAX);
   });
 
+  it("say that writing a file twice is not the same as once: it may append", () => {
+    expect(TOOLS.find((tool) => tool.name === "write_file")?.annotations).toMatchObject({ idempotentHint: false, destructiveHint: true });
+  });
+
   it.each(shown.map((tool) => [tool.name, tool] as const))("%s has a name, a description and hints that hosts take", (_, tool) => {
     expect(tool.name).toMatch(/^[a-z_]{1,40}$/);
     expect(tool.description.length).toBeLessThan(2_000);
@@ -52,6 +56,15 @@ describe("names that were nearly right", () => {
     ["source", undefined],
   ])("%s", (given, meant) => {
     expect(nearest(given, ["code", "language", "context_id", "sandbox_id", "timeout_s", "env"])).toBe(meant);
+  });
+});
+
+describe("a tool that is not there", () => {
+  it("is answered with the nearest name and all that are", () => {
+    expect(unknownTool("run_code")).toMatchObject({ code: "invalid_argument", message: "There is no tool run_code." });
+    expect(unknownTool("readfile").hint).toContain("Did you mean read_file?");
+    for (const tool of TOOLS) expect(unknownTool("x\u202e".repeat(1_000)).hint).toContain(tool.name);
+    expect(unknownTool("\u202e".repeat(1_000)).message).not.toMatch(/\p{Cf}/u);
   });
 });
 
@@ -78,8 +91,17 @@ describe("settings", () => {
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
   });
 
+  it("say their units and bounds in --help", () => {
+    const help = (key: string) => FLAGS.find((flag) => flag.key === key)?.description;
+    expect(help("memory")).toMatch(/whole number of MiB from 256 to 1048576 \(default: 2048\)$/);
+    expect(help("cpus")).toMatch(/a number from 0.1 to 1024 \(default: 2\)$/);
+  });
+
   it.each([
     [{ memory: "lots" }, "--memory"],
+    [{ memory: "600.3" }, "--memory: it takes a whole number of MiB from 256"],
+    [{ pids: "64.5" }, "--pids: it takes a whole number from 64"],
+    [{ lease: "7.5" }, "--lease: it takes a whole number of seconds"],
     [{ pids: "1" }, "--pids"],
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],

@@ -1,0 +1,54 @@
+import type { ExecutionResult } from "../events/result.ts";
+import { isShownPicture } from "../files/media-type.ts";
+import { legible, quoted } from "../files/quoted.ts";
+import type { ExecutionFields } from "./execution-output.ts";
+
+const HEADLINES = {
+  ok: "Ran to its end",
+  error: "Raised an error",
+  timeout: "Stopped at its timeout",
+  cancelled: "Cancelled",
+  died: "The kernel died while this ran",
+  running: "Still running",
+  queued: "Waiting its turn",
+} as const satisfies Record<ExecutionResult["status"], string>;
+
+/** The same facts as the fields, for readers of text. */
+export function prose(reply: ExecutionFields): string {
+  const parts: string[] = [];
+  const { state } = reply;
+  if (state.variables === "lost") parts.push(state.message ?? "Variables are lost.");
+  const kept = state.variables === "kept" && (reply.status === "timeout" || reply.status === "cancelled") ? "; variables are kept" : "";
+  parts.push(`${HEADLINES[reply.status]} (${reply.duration_ms} ms${kept}).`);
+  if (reply.stdout !== "") parts.push(fenced("stdout", reply.stdout));
+  if (reply.stderr !== "") parts.push(fenced("stderr", reply.stderr));
+  if (reply.error !== null) parts.push(fenced("error", errorText(reply.error)));
+  if (reply.result !== null) parts.push(fenced("result", reply.result));
+  for (const output of reply.outputs) parts.push(outputText(output));
+  for (const file of reply.files) parts.push(`File ${file.change}: ${quoted(file.path)} (${file.size_bytes} bytes) ${file.uri}`);
+  for (const cut of reply.truncated) {
+    parts.push(`${cut.field} is shown in part (${cut.total_bytes} bytes in all); the rest: read_file with path "${cut.rest}".`);
+  }
+  parts.push(...reply.notices.map((notice) => `Note: ${notice}`));
+  parts.push(`context_id ${reply.context_id}, execution_id ${reply.execution_id}, incarnation ${state.incarnation}`);
+  return parts.join("\n");
+}
+
+function outputText(output: ExecutionFields["outputs"][number]): string {
+  const size = output.width_px === null ? "" : `, ${output.width_px} × ${output.height_px} px`;
+  const head = `Output ${output.n}: ${legible(output.type)}${size}, ${output.size_bytes} bytes, ${output.uri}`;
+  return output.text === null || isShownPicture(output.type) ? head : `${head}\n${fenced("text", output.text)}`;
+}
+
+function errorText(error: { name: string; value: string; traceback: string }): string {
+  const last = error.value === "" ? error.name : `${error.name}: ${error.value}`;
+  if (error.traceback === "") return last;
+  return error.traceback.includes(last) ? error.traceback : `${error.traceback.trimEnd()}\n${last}`;
+}
+
+/** A fence longer than any in the text, so that the text cannot end its own block. */
+function fenced(name: string, text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
+  const fence = "`".repeat(longest + 1);
+  return `${fence}${name}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}`;
+}
