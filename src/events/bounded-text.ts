@@ -21,11 +21,14 @@ export class BoundedText {
 
   /** The text, or its head and tail with a notice between them; `leftOut` counts characters. `more` stands behind all that was pushed. */
   render(more = ""): { text: string; leftOut: number } {
-    const tail = this.#tail + more;
-    const leftOut = Math.max(0, this.#characters + more.length - 2 * this.#half);
-    if (leftOut === 0) return { text: this.#head + tail, leftOut };
-    const shownTail = wholeCharacters(tail.slice(-this.#half));
-    return { text: `${withoutHalfPair(this.#head)}\n[… ${leftOut} characters left out …]\n${shownTail}`, leftOut };
+    const room = this.#half - this.#head.length;
+    const head = this.#head + more.slice(0, room);
+    const tail = this.#tail + more.slice(room);
+    const all = this.#characters + more.length;
+    if (all <= 2 * this.#half) return { text: head + tail, leftOut: 0 };
+    const shown = [withoutHalfPair(head), wholeCharacters(tail.slice(-this.#half))] as const;
+    const leftOut = all - shown[0].length - shown[1].length;
+    return { text: `${shown[0]}\n[… ${leftOut} characters left out …]\n${shown[1]}`, leftOut };
   }
 }
 

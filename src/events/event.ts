@@ -3,6 +3,9 @@ import * as z from "zod";
 /** What an execution says, one thing at a time: see "Events" in docs/channel-protocol.md. All of it comes from a sandbox and is hostile. */
 
 const MIME_TYPES_MAX = 32;
+/** What a media type is, as far as it may stand in a reply's prose (RFC 6838, without the rarer characters). */
+const MIME_TYPE = /^[\w.+-]+\/[\w.+-]+(; *[\w.+=-]+)*$/;
+const MIME_TYPE_CHARACTERS_MAX = 128;
 const TRACEBACK_LINES_MAX = 1_000;
 
 export const LOSS_REASONS = ["timeout_kill", "out_of_memory", "exited", "killed", "restarted", "sandbox_expired", "sandbox_lost"] as const;
@@ -18,7 +21,7 @@ const omittedSchema = z.object({ $omitted: z.number().int().nonnegative() });
 export type MimeValue = { text: string } | { json: unknown } | { bytes: Buffer } | { omittedBytes: number };
 export type MimeBundle = Map<string, MimeValue>;
 
-const mimeSchema = z.record(z.string().max(128), z.unknown()).refine((mime) => Object.keys(mime).length <= MIME_TYPES_MAX);
+const mimeSchema = z.record(z.string(), z.unknown()).refine((mime) => Object.keys(mime).length <= MIME_TYPES_MAX);
 const metadataSchema = z.record(z.string(), z.unknown()).optional();
 const display = z.object({ mime: mimeSchema, metadata: metadataSchema, display_id: z.string().max(256).nullish() });
 
@@ -95,7 +98,9 @@ export type ExecutionEvent = WithBundle<WireEvent>;
 export function eventFromWire(wire: WireEvent, attachments: Buffer): ExecutionEvent | undefined {
   if (wire.type !== "display_data" && wire.type !== "update_display_data" && wire.type !== "execute_result") return wire;
   const mime: MimeBundle = new Map();
-  for (const [type, value] of Object.entries(wire.data.mime)) {
+  for (const [name, value] of Object.entries(wire.data.mime)) {
+    const type = mimeType(name);
+    if (type !== name && mime.has(type)) continue;
     const attachment = attachmentSchema.safeParse(value);
     const omitted = omittedSchema.safeParse(value);
     if (attachment.success) {
@@ -107,4 +112,9 @@ export function eventFromWire(wire: WireEvent, attachments: Buffer): ExecutionEv
     else mime.set(type, { json: value });
   }
   return { ...wire, data: { ...wire.data, mime } } as ExecutionEvent;
+}
+
+/** The code chooses the names of its forms; what is no media type is only bytes of some kind. */
+function mimeType(name: string): string {
+  return name.length <= MIME_TYPE_CHARACTERS_MAX && MIME_TYPE.test(name) ? name : "application/octet-stream";
 }

@@ -50,13 +50,19 @@ export class TerminalText {
     return this.#line;
   }
 
+  /** Each text behind a carriage return lies over what stands at the line's beginning. Put together from the last: all is looked at once. */
   #overwrite(text: string): void {
-    const segments = text.split("\r");
-    for (const [index, segment] of segments.entries()) {
-      if (index > 0) this.#column = 0;
-      this.#line = this.#line.slice(0, this.#column) + segment + this.#line.slice(this.#column + segment.length);
-      this.#column += segment.length;
+    const [first = "", ...over] = text.split("\r");
+    const under = this.#line.slice(0, this.#column) + first + this.#line.slice(this.#column + first.length);
+    this.#column += first.length;
+    if (over.length === 0) {
+      this.#line = under;
+      return;
     }
+    this.#column = (over.at(-1) as string).length;
+    let line = "";
+    for (const layer of [under, ...over].reverse()) if (layer.length > line.length) line += layer.slice(line.length);
+    this.#line = line;
   }
 }
 

@@ -90,17 +90,12 @@ function fields(reply: ExecutionReply): ExecutionFields {
     started_at: result.startedAt,
     duration_ms: result.durationMs,
     stops_at: result.stopsAt,
-    notices: boundedNotices(result.notices),
+    notices: result.notices,
   };
 }
 
 function wellFormedError(error: NonNullable<ExecutionFields["error"]>): ExecutionFields["error"] {
   return { name: error.name.toWellFormed(), value: error.value.toWellFormed(), traceback: error.traceback.toWellFormed() };
-}
-
-function boundedNotices(notices: string[]): string[] {
-  const shown = notices.slice(0, LIMITS.replyNotices);
-  return notices.length === shown.length ? shown : [...shown, `${notices.length - shown.length} more notices are left out.`];
 }
 
 function outputFields(executionId: string, output: Output): ExecutionFields["outputs"][number] {

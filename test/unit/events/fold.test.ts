@@ -203,6 +203,24 @@ describe("events of a hostile sandbox", () => {
     expect(wireEventSchema.safeParse({ execution_id: "e", context_id: "c", seq: 1, timestamp: "", type, data }).success).toBe(false);
   });
 
+  it.each(["x/y\nNote: all is lost", "x/y\u001b[2J", "x/\u202ey", "plain", "", `x/${"y".repeat(127)}`, "x/y;\n z=1"])(
+    "%j is no media type",
+    (type) => {
+      const shown = event("display_data", { mime: { [type]: "t" } });
+      expect(shown.type === "display_data" && [...shown.data.mime.keys()]).toEqual(["application/octet-stream"]);
+    },
+  );
+
+  it("media types are themselves, and several that are none leave the first", () => {
+    const types = ["text/plain", "application/vnd.plotly.v1+json", "text/html; charset=utf-8", `x/${"y".repeat(126)}`];
+    const shown = event("display_data", {
+      mime: { ...Object.fromEntries(types.map((type) => [type, "t"])), "\n1": "first", "\n2": "second" },
+    });
+    const mime = shown.type === "display_data" ? shown.data.mime : new Map();
+    expect([...mime.keys()]).toEqual([...types, "application/octet-stream"]);
+    expect(mime.get("application/octet-stream")).toEqual({ text: "first" });
+  });
+
   it("names that mean something to JavaScript are only names", () => {
     const fold = new ExecutionFold();
     fold.add(display(JSON.parse('{"__proto__": "x", "constructor": "y", "text/plain": "z"}')));
@@ -219,6 +237,14 @@ describe("bounded text", () => {
     const emoji = new BoundedText(7);
     emoji.push("ab😀😀😀😀cd");
     expect(emoji.render().text.isWellFormed()).toBe(true);
+    const unfinished = new BoundedText(20_000);
+    unfinished.push("begin ");
+    const line = unfinished.render(`${"a".repeat(59_994)}`);
+    expect(line.text.startsWith("begin aaa")).toBe(true);
+    expect(line).toMatchObject({ leftOut: 40_000, text: expect.stringContaining("40000 characters") });
+    const pairs = new BoundedText(6);
+    pairs.push("ab😀😀😀cd");
+    expect(pairs.render().leftOut).toBe(pairs.render().text.includes("[… 6") ? 6 : -1);
     const exact = new BoundedText(10);
     exact.push("0123456789");
     expect(exact.render()).toEqual({ text: "0123456789", leftOut: 0 });

@@ -20,6 +20,8 @@ describe("terminal text made plain", () => {
     ["bidi controls", "a\u202egnp.exe\u2066b", "agnp.exeb"],
     ["a progress bar", "10%\r50%\r100%\ndone", "100%\ndone"],
     ["a shorter overwrite", "abcdef\rxy", "xycdef"],
+    ["overwrites of several lengths", "abcdef\rABCD\r12\r\rx\r", "x2CDef"],
+    ["text behind an overwrite", "abcdef\rxy\u001b[0mz", "xyzdef"],
     ["Windows line ends", "a\r\nb\r\n", "a\nb\n"],
     ["tabs and letters of any script", "a\tgrüß 图表 😀\n", "a\tgrüß 图表 😀\n"],
   ])("%s", (_, text, plain) => {
@@ -37,5 +39,21 @@ describe("terminal text made plain", () => {
     for (let n = 0; n < 100_000; n++) bar.push(`\r${n}%`);
     expect(bar.pending).toBe("99999%");
     expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  it("takes time in proportion to the text, however many carriage returns are in it", () => {
+    const timeFor = (text: string) => {
+      const times = Array.from({ length: 20 }, () => {
+        const startedAt = performance.now();
+        plainText(text);
+        return performance.now() - startedAt;
+      });
+      return Math.min(...times);
+    };
+    const text = (size: number) => "x".repeat(size) + "ab\r".repeat(size / 3);
+    timeFor(text(30_000));
+    // Linear is twice; a millisecond is what a timer may be off.
+    expect(timeFor(text(131_072))).toBeLessThan(3 * timeFor(text(65_536)) + 1);
+    expect(timeFor(text(65_536))).toBeLessThan(50);
   });
 });

@@ -76,12 +76,18 @@ describe("a reply as large as it may be", () => {
   });
 
   it("leaves out outputs' texts and types before files, from the end", async () => {
-    const types = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`${"图".repeat(120)}/${n}`, "x"]));
+    const types = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`${"x".repeat(124)}/${n}`, "x"]));
     const outputs = Array.from({ length: LIMITS.replyOutputs }, (_, n): Said => {
       const [type, data] = html(n) as [string, { mime: object }];
       return [type, { mime: { ...data.mime, ...types } }];
     });
-    const { bytes, structured } = await replyTo(...outputs, file("/home/user/kept"));
+    const wide = "图".repeat(LIMITS.replyTextCharacters);
+    const { bytes, structured } = await replyTo(
+      ["stream", { name: "stdout", text: wide }],
+      ["execute_result", { mime: { "text/plain": wide } }],
+      ...outputs,
+      file("/home/user/kept"),
+    );
     expect(bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
     const whole = structured.outputs.filter((output) => output.text !== null);
     expect(whole.length).toBeGreaterThan(10);
@@ -90,6 +96,11 @@ describe("a reply as large as it may be", () => {
     expect(structured.notices.join()).toContain(`last ${LIMITS.replyOutputs - whole.length} outputs`);
     expect(structured.files).toHaveLength(1);
   });
+
+  const noted = (): Said => [
+    "status",
+    { state: "ok", incarnation: 1, duration_ms: 1, started_at: "", variables: "kept", notices: ["a notice"] },
+  ];
 
   it("fits with every text at its bound, in characters that take most room", async () => {
     const wide = "图".repeat(LIMITS.replyTextCharacters);
@@ -101,7 +112,7 @@ describe("a reply as large as it may be", () => {
       ["error", { name: "图".repeat(300), value: wide, traceback: [wide] }],
       ...Array.from({ length: 30 }, (_, n) => html(n)),
       ...pictures,
-      ...Array.from({ length: LIMITS.replyNotices + 9 }, (): Said => ["gap", { events: 1, bytes: 1 }]),
+      ...Array.from({ length: LIMITS.replyNotices + 9 }, noted),
     );
     expect(bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
     expect(structured.stderr.isWellFormed()).toBe(true);
