@@ -54,6 +54,9 @@ export class KernelboxError extends Error {
   static from(thrown: unknown): KernelboxError {
     if (thrown instanceof KernelboxError) return thrown;
     if (thrown instanceof Error && thrown.name === "AbortError") return KernelboxError.cancelled(thrown);
+    if (thrown instanceof Error && thrown.name === "TimeoutError") {
+      return new KernelboxError("deadline_exceeded", "It took too long.", "Try again.", { cause: thrown });
+    }
     return new KernelboxError(
       "internal",
       "Kernelbox failed in a way it did not expect.",

@@ -212,7 +212,8 @@ export class Sandboxes {
 
 function createError(thrown: unknown, closing: AbortSignal): KernelboxError {
   const error = KernelboxError.from(thrown);
-  if (error.code !== "cancelled" || closing.aborted) return error;
+  const isLate = error.code === "cancelled" || (error.cause instanceof Error && error.cause.name === "TimeoutError");
+  if (!isLate || closing.aborted) return error;
   return new KernelboxError(
     "deadline_exceeded",
     `The sandbox did not start within ${LIMITS.createMs} ms.`,

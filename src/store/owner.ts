@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { KernelboxError } from "../errors.ts";
 
 const SOCKET_NAME = "alive";
 const OWNER_ID = /^[0-9a-f]{16}$/;
@@ -29,8 +30,7 @@ export class Owner {
 
   static async start(root: string = defaultRoot()): Promise<Owner> {
     const id = randomBytes(8).toString("hex");
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    await chmod(root, 0o700);
+    await makePrivate(root);
     const dir = join(root, id);
     await mkdir(dir, { mode: 0o700 });
     const alive = createServer((socket) => socket.destroy());
@@ -48,7 +48,8 @@ export class Owner {
     const dir = join(this.dir, "..", ownerId);
     const made = await stat(dir).catch(() => undefined);
     if (made === undefined) return "unknown";
-    if (await answers(join(dir, SOCKET_NAME))) return "alive";
+    const answer = await ask(join(dir, SOCKET_NAME));
+    if (answer !== "dead") return answer;
     return Date.now() - made.ctimeMs < STARTING_MS ? "unknown" : "dead";
   }
 
@@ -75,16 +76,34 @@ function defaultRoot(): string {
   return join(tmpdir(), `kernelbox-${userInfo().username.replace(/[^A-Za-z0-9_-]/g, "_")}`);
 }
 
-function answers(path: string): Promise<boolean> {
+/** The folder's name is known to everybody on the host: what somebody else put there first is not used. */
+async function makePrivate(root: string): Promise<void> {
+  await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+  const found = await lstat(root);
+  if (!found.isDirectory() || (process.getuid !== undefined && found.uid !== process.getuid())) {
+    throw new KernelboxError(
+      "permission_denied",
+      `${root} is not a folder of your own, so nothing can be kept in it.`,
+      `Remove it if it is yours to remove, or set TMPDIR to a folder of your own.`,
+    );
+  }
+  await chmod(root, 0o700);
+}
+
+/** Only where nothing is there or nobody listens is its server dead for certain. */
+function ask(path: string): Promise<"alive" | "dead" | "unknown"> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    const settle = (alive: boolean) => {
+    const settle = (answer: "alive" | "dead" | "unknown") => {
       socket.destroy();
-      resolve(alive);
+      resolve(answer);
     };
-    socket.setTimeout(CONNECT_MS, () => settle(true));
-    socket.once("connect", () => settle(true));
-    // Not there, nobody listens, or not ours to ask: only the last might be alive.
-    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "EACCES" || error.code === "EPERM"));
+    socket.setTimeout(CONNECT_MS, () => settle("unknown"));
+    socket.once("connect", () => settle("alive"));
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code === "ENOENT" || error.code === "ECONNREFUSED" ? "dead" : "unknown"),
+    );
   });
 }
