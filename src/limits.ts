@@ -114,7 +114,8 @@ export const LIMITS = {
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,
   spoolBytesPerPrincipal: 1 * GiB,
-  outputsKept: 2_000,
+  /** Outputs of one execution whose data is kept, each in a file. */
+  outputsKept: 4_000,
 
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,
