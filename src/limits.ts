@@ -32,6 +32,8 @@ export const LIMITS = {
   replyNotices: 50,
   replyFiles: 50,
   replyImageBytes: 600 * KB,
+  /** A picture that can be made smaller. The supervisor's ATTACHMENT_BYTES. */
+  pictureBytes: 16 * MiB,
   /** A side of a picture; model APIs refuse more where a request has many. */
   replyImagePixels: 2_000,
   /** Pictures of one reply that are made smaller; each takes some tenths of a second. */

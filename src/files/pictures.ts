@@ -57,6 +57,11 @@ function pictureOf(bytes: Buffer): Picture | undefined {
   return mimeType === undefined || size === undefined ? undefined : { bytes, mimeType, ...size };
 }
 
-function fits({ bytes, widthPx, heightPx }: Picture, bytesMax: number): boolean {
-  return bytes.length <= bytesMax && Math.max(widthPx, heightPx) <= LIMITS.replyImagePixels;
+function fits(picture: Picture, bytesMax: number): boolean {
+  return picture.bytes.length <= bytesMax && isWithinPixels(picture);
+}
+
+/** One whose size is not told is taken to be too large. */
+export function isWithinPixels({ widthPx, heightPx }: { widthPx: number | null; heightPx: number | null }): boolean {
+  return widthPx !== null && heightPx !== null && Math.max(widthPx, heightPx) <= LIMITS.replyImagePixels;
 }

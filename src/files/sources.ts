@@ -8,6 +8,7 @@ import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.t
 /** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
 export interface Source {
   uri: string;
+  sandboxId: string;
   /** Absolute path in the sandbox; the URI for what is not a file there. */
   path: string;
   sizeBytes: number;
@@ -44,6 +45,7 @@ export class Sources {
     if (entry.type !== "file") throw notAFile(entry.type);
     return {
       uri: fileUri(entry.sandboxId, entry.path),
+      sandboxId: entry.sandboxId,
       path: entry.path,
       sizeBytes: entry.sizeBytes,
       mimeType: typeOfName(entry.path),
@@ -56,7 +58,7 @@ export class Sources {
   async #stored(uri: string, address: Exclude<ResourceAddress, { kind: "file" }>, principal: string): Promise<Source> {
     const record = this.#records.find(address.executionId, principal);
     if (record === undefined) throw unknownResource();
-    const base = { uri, path: uri, modifiedAt: null, mode: null };
+    const base = { uri, sandboxId: record.sandboxId, path: uri, modifiedAt: null, mode: null };
     if (address.kind === "stream") {
       const text = record[address.stream];
       return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };

@@ -41,7 +41,8 @@ export const executeCode = defineTool({
     };
     try {
       const caller = { principal: call.principal, signal: call.signal, onOutput: progress?.onOutput };
-      return await executionReply(await call.services.executions.execute(request, caller));
+      const reply = await call.services.executions.execute(request, caller);
+      return await executionReply(reply, (picture, bytesMax) => call.services.pictures.fit(picture, reply.sandboxId, bytesMax, call));
     } finally {
       progress?.stop();
     }

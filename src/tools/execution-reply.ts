@@ -1,14 +1,13 @@
 import type { ExecutionReply } from "../contexts/executions.ts";
 import type { Output, StreamText } from "../events/result.ts";
-import { isShownPicture } from "../files/media-type.ts";
-import { pictureType } from "../files/picture-type.ts";
 import { legible } from "../files/quoted.ts";
 import { fileUri, outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import type { Block, ToolReply } from "./define-tool.ts";
 import type { ExecutionFields } from "./execution-output.ts";
 import { prose } from "./execution-prose.ts";
-import { base64Bytes, fits, mostThatFit, replyBytes } from "./reply-size.ts";
+import { fits, mostThatFit, replyBytes } from "./reply-size.ts";
+import { type Fit, possibleNotices, shownPictures } from "./shown-pictures.ts";
 
 /** The reply to a piece of code: the same facts once as fields and once as prose with pictures, each complete without the other. */
 
@@ -19,13 +18,13 @@ interface Shown {
   texts: number;
 }
 
-export async function executionReply(reply: ExecutionReply): Promise<ToolReply<ExecutionFields>> {
+export async function executionReply(reply: ExecutionReply, makeFit: Fit): Promise<ToolReply<ExecutionFields>> {
   const whole = fields(reply);
   // The room that notices about pictures could take is kept free, so the pictures themselves can take all the rest.
-  const asides = whole.outputs.filter((output) => isShownPicture(output.type)).map(tooLargeNotice);
+  const asides = possibleNotices(reply.executionId, reply.result.outputs);
   const shown = whatFits(whole, asides);
   const room = LIMITS.replyBytes - replyBytes(rendered(whole, shown, asides));
-  const pictures = await picturesOf(reply, room);
+  const pictures = await shownPictures(reply, room, makeFit);
   const { structured, blocks } = rendered(whole, shown, pictures.notices);
   // What kernelbox://executions/{id} gives.
   reply.record.reply = structured;
@@ -132,40 +131,6 @@ function truncations(reply: ExecutionReply): ExecutionFields["truncated"] {
     rest: outputUri(reply.executionId, cut.output),
   }));
   return [...cutStreams, ...others];
-}
-
-/** As many pictures as fit, in order; what does not fit or is no picture is one link away, and the reply says so. */
-async function picturesOf(reply: ExecutionReply, room: number): Promise<{ blocks: Block[]; notices: string[] }> {
-  const blocks: Block[] = [];
-  const notices: string[] = [];
-  let left = room;
-  for (const output of reply.result.outputs) {
-    if (!isShownPicture(output.type)) continue;
-    const about = outputFields(reply.executionId, output);
-    const bytes = base64Bytes(output.sizeBytes) + PICTURE_FORM_BYTES;
-    if (bytes > left || output.sizeBytes > LIMITS.replyImageBytes) {
-      notices.push(tooLargeNotice(about));
-      continue;
-    }
-    const stored = await reply.record.readOutput(output.n, output.type);
-    if (stored === undefined) continue;
-    // A model's API refuses the whole conversation for one picture that is none.
-    const mimeType = pictureType(stored.bytes);
-    if (mimeType === undefined) {
-      notices.push(`Output ${output.n} is no ${output.type}: see ${about.uri}.`);
-      continue;
-    }
-    left -= bytes;
-    blocks.push({ type: "image", data: stored.bytes, mimeType });
-  }
-  return { blocks, notices };
-}
-
-/** What an image block has beside its data. */
-const PICTURE_FORM_BYTES = 100;
-
-function tooLargeNotice(output: ExecutionFields["outputs"][number]): string {
-  return `Picture ${output.n} (${output.size_bytes} bytes) is too large for this reply: save a smaller one, or see ${output.uri}.`;
 }
 
 function links(structured: ExecutionFields): Block[] {

@@ -1,7 +1,9 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import type { Caller } from "../files/files.ts";
 import { typeOfContent } from "../files/media-type.ts";
 import { pictureType } from "../files/picture-type.ts";
+import type { Pictures } from "../files/pictures.ts";
 import { quoted } from "../files/quoted.ts";
 import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/sources.ts";
@@ -55,7 +57,7 @@ export const readFile = defineTool({
     if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
     if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
     const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
-    if (picture !== undefined) return await pictureReply(source, picture);
+    if (picture !== undefined) return await pictureReply(source, picture, services.pictures, { principal, signal });
     const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
     return reply(source, typeOfContent(source.mimeType, Buffer.from(window.content)), {
       encoding: "utf-8",
@@ -100,22 +102,25 @@ function checkOffset(source: Source, offset: number): void {
   throw new KernelboxError("invalid_argument", `offset_bytes ${offset} lies behind the end at ${source.sizeBytes}.`, "Use a smaller one.");
 }
 
-async function pictureReply(source: Source, mimeType: string): Promise<ToolReply<Output>> {
-  if (source.sizeBytes > LIMITS.readFileImageBytes) {
+/** The picture, made smaller where a reply cannot hold it; the fields say what the file itself is. */
+async function pictureReply(source: Source, mimeType: string, pictures: Pictures, caller: Caller): Promise<ToolReply<Output>> {
+  const whole = source.sizeBytes > LIMITS.pictureBytes ? undefined : await readBytes(source, 0, source.sizeBytes);
+  const shown = whole === undefined ? undefined : await pictures.fit(whole, source.sandboxId, LIMITS.readFileImageBytes, caller);
+  if (shown === undefined) {
     throw new KernelboxError(
       "too_large",
-      `The picture has ${source.sizeBytes} bytes; a reply holds at most ${LIMITS.readFileImageBytes}.`,
+      `The picture has ${source.sizeBytes} bytes; a reply holds at most ${LIMITS.readFileImageBytes}, and it could not be made smaller.`,
       'Save a smaller copy in code (Pillow: image.thumbnail((1568, 1568))) and read that, or read this one in parts with encoding "base64".',
     );
   }
-  const data = await readBytes(source, 0, source.sizeBytes);
   const fields = { encoding: null, content: "", lines: null, next_offset: null, offset_bytes: null, next_offset_bytes: null };
   const { structured } = reply(source, mimeType, fields);
+  const note = shown.bytes === whole ? "" : ` It is shown at ${shown.widthPx} × ${shown.heightPx} px.`;
   return {
     structured,
     blocks: [
-      { type: "text", text: `${quoted(source.path)}: ${mimeType}, ${source.sizeBytes} bytes.` },
-      { type: "image", data, mimeType },
+      { type: "text", text: `${quoted(source.path)}: ${mimeType}, ${source.sizeBytes} bytes.${note}` },
+      { type: "image", data: shown.bytes, mimeType: shown.mimeType },
     ],
   };
 }

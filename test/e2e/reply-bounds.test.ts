@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { pictureSize } from "../../src/events/picture-size.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { startClient, type TestClient } from "../helpers/client.ts";
 import { guardAgainstLeaks } from "../helpers/containers.ts";
@@ -42,17 +43,54 @@ describe("a reply fits into a host, and what it leaves out is one call away", ()
     expect(last.structured).toMatchObject({ content: "<b>2999</b>", mime_type: "text/html" });
   });
 
-  it("pictures that do not fit stay one link away", async () => {
+  it("pictures over the pixels or the bytes of a reply are shown smaller, and are whole one link away", async () => {
+    const plot = await client.run(
+      "import matplotlib.pyplot as plt\nplt.figure(figsize=(12, 8), dpi=300)\nplt.plot([1, 3, 2])\nplt.savefig('wide.png')\nplt.show()",
+    );
+    expect(plot.images).toHaveLength(1);
+    const [output] = plot.structured.outputs;
+    expect(output.width_px).toBeGreaterThan(2_000);
+    expect(pictureSize(Buffer.from(plot.images[0]?.data ?? "", "base64"))?.widthPx).toBe(LIMITS.replyImagePixels);
+    expect(plot.structured.notices).toEqual([
+      expect.stringMatching(/^Picture 1 \(\d+ × \d+ px, \d+ bytes\) is shown at 2000 × \d+ px; whole: kernelbox:/),
+    ]);
+    const file = await client.call("read_file", { path: "wide.png" });
+    expect(pictureSize(Buffer.from(file.images[0]?.data ?? "", "base64"))?.widthPx).toBe(LIMITS.replyImagePixels);
+    expect(file.text).toContain("It is shown at 2000");
+
+    const many = await client.run(
+      "import numpy as np\nfrom PIL import Image\nfrom IPython.display import display\nrng = np.random.default_rng(1)\n" +
+        "for size in (100, 1200, 600, 600): display(Image.fromarray(rng.integers(0, 255, (size, size, 3), dtype=np.uint8)))",
+    );
+    expect(many.bytes).toBeLessThan(LIMITS.replyBytes);
+    expect(many.images).toHaveLength(4);
+    expect(many.structured.notices).toHaveLength(3);
+  });
+
+  it("a picture that nobody can decode, or that would fill the memory, is left out and said", async () => {
+    const reply = await client.run(
+      "import base64, io\nfrom PIL import Image\nfrom IPython.display import display\n" +
+        "bomb = io.BytesIO()\nImage.new('1', (40_000, 40_000)).save(bomb, 'PNG')\nbroken = io.BytesIO()\nImage.effect_noise((2500, 300), 90).save(broken, 'PNG')\n" +
+        "for data in (bomb.getvalue(), broken.getvalue()[:50_000]): display({'image/png': base64.b64encode(data).decode()}, raw=True)",
+    );
+    expect(reply.images).toEqual([]);
+    expect(reply.structured.notices).toEqual([
+      expect.stringContaining("Picture 1 (40000 × 40000 px"),
+      expect.stringContaining("Picture 2"),
+    ]);
+    expect((await client.run("1 + 1")).structured.result).toBe("2");
+  });
+
+  it("pictures whose sandbox cannot make them smaller stay one link away", async () => {
     const reply = await client.run(
       "import numpy as np\nfrom PIL import Image\nfrom IPython.display import display\nrng = np.random.default_rng(1)\n" +
-        "for size in (300, 300, 1200, 300, 300, 300): display(Image.fromarray(rng.integers(0, 255, (size, size, 3), dtype=np.uint8)))",
+        "for size in (300, 8000): display(Image.fromarray(np.tile(rng.integers(0, 255, (80, 80, 3), dtype=np.uint8), (size // 80, size // 80, 1))))",
     );
     expect(reply.bytes).toBeLessThan(LIMITS.replyBytes);
-    expect(reply.structured.outputs).toHaveLength(6);
-    expect(reply.images.length).toBeGreaterThanOrEqual(1);
-    expect(reply.images.length).toBeLessThan(6);
-    const large = reply.structured.outputs[2];
-    expect(large).toMatchObject({ width_px: 1200, height_px: 1200 });
+    expect(reply.structured.outputs).toHaveLength(2);
+    expect(reply.images).toHaveLength(1);
+    const large = reply.structured.outputs[1];
+    expect(large).toMatchObject({ width_px: 8000, height_px: 8000 });
     expect(reply.structured.notices.join()).toContain(large.uri);
     const tooLarge = await client.call("read_file", { path: large.uri });
     expect(tooLarge.error).toMatchObject({ code: "too_large", hint: expect.stringContaining("thumbnail") });

@@ -79,6 +79,7 @@ describe("names as prose shows them", () => {
 
 function source(bytes: Buffer, piece = 7): Source {
   return {
+    sandboxId: "sbx_1",
     uri: "",
     path: "",
     sizeBytes: bytes.length,
