@@ -12,15 +12,20 @@ const STARTING_MS = 10 * 60_000;
  */
 export async function sweep(engine: Engine, owner: Owner, log: Log): Promise<number> {
   let removed = 0;
+  const resisting = new Set<string | undefined>();
   for (const container of await engine.list()) {
     if (!(await isLeft(container, owner))) continue;
     // One that resists must not keep the others.
     await engine.destroy(container.containerId).then(
       () => removed++,
-      (error) => log.warn({ err: error, container_id: container.containerId }, "a container that a dead server left could not be removed"),
+      (error) => {
+        resisting.add(container.labels[LABELS.owner]);
+        log.warn({ err: error, container_id: container.containerId }, "a container that a dead server left could not be removed");
+      },
     );
   }
-  await owner.sweep();
+  // Without its server's folder nobody could tell any more that the server is dead.
+  await owner.sweep(resisting);
   if (removed > 0) log.info({ removed }, "removed containers that earlier servers had left");
   return removed;
 }

@@ -53,12 +53,12 @@ export class Owner {
     return Date.now() - made.ctimeMs < STARTING_MS ? "unknown" : "dead";
   }
 
-  /** Removes the folders of servers that are gone. */
-  async sweep(): Promise<number> {
+  /** Removes the folders of servers that are gone, except those named. */
+  async sweep(except: ReadonlySet<string | undefined> = new Set()): Promise<number> {
     const root = join(this.dir, "..");
     let removed = 0;
     for (const id of await readdir(root)) {
-      if (id === this.id || (await this.liveness(id)) !== "dead") continue;
+      if (id === this.id || except.has(id) || (await this.liveness(id)) !== "dead") continue;
       await rm(join(root, id), { recursive: true, force: true });
       removed++;
     }
