@@ -9,7 +9,6 @@ import { IMAGE_PROTOCOL } from "./image-version.ts";
 
 /** Settings of the host that decide where packages come from. */
 const PASSED_ON = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-const OUTPUT_CHARACTERS_MAX = 4_000;
 /** What comes before and after the steps has a share of the percents. */
 const STEPS_FROM = 5;
 const STEPS_TO = 97;
@@ -29,8 +28,13 @@ export interface BuildCallbacks {
   signal: AbortSignal;
 }
 
-export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: BuildCallbacks): Promise<void> {
-  const deadline = AbortSignal.timeout(LIMITS.imageBuildMs);
+export async function runBuild(
+  docker: Docker,
+  plan: BuildPlan,
+  callbacks: BuildCallbacks,
+  deadlineMs: number = LIMITS.imageBuildMs,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(deadlineMs);
   // Ending the request makes the engine give the build up.
   const stop = AbortSignal.any([deadline, callbacks.signal]);
   const follower = new BuildFollower(callbacks);
@@ -44,7 +48,7 @@ export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: Build
     // What a broken build has made so far is cache as well.
     follower.end();
     if (callbacks.signal.aborted) throw cancelledError(callbacks.signal.reason);
-    if (deadline.aborted) throw follower.failure(`it took more than ${LIMITS.imageBuildMs / 60_000} minutes`);
+    if (deadline.aborted) throw follower.failure(`it took more than ${Math.round(deadlineMs / 1_000)} s`);
     throw engineError(error, "building the sandbox image");
   }
 }
@@ -70,7 +74,7 @@ class BuildFollower {
   }
 
   take({ stream = "", error }: BuildLine): void {
-    this.#output = (this.#output + stream + (error ?? "")).slice(-OUTPUT_CHARACTERS_MAX);
+    this.#output = (this.#output + stream + (error ?? "")).slice(-LIMITS.buildTextCharacters);
     if (error !== undefined) throw this.failure("a step failed");
     this.#imageId = /^ ---> ([0-9a-f]{12,64})\s*$/.exec(stream)?.[1] ?? this.#imageId;
     const step = /^Step (\d+)\/(\d+) : ([A-Z]+)/.exec(stream);

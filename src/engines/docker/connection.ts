@@ -2,13 +2,12 @@ import http from "node:http";
 import https from "node:https";
 import Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import type { EngineInfo } from "../engine.ts";
 import { candidateEndpoints, type Endpoint, hostSurroundings, type Surroundings } from "./endpoint.ts";
 import { answered, engineError } from "./errors.ts";
 import { startHint } from "./start-hint.ts";
-
-const PROBE_MS = 5_000;
 
 /** An engine that answered, and what of it decides how a container is made. */
 export interface Connection {
@@ -44,7 +43,7 @@ export async function connect(named: string | undefined, log: Log, around: Surro
   for (const endpoint of candidateEndpoints(named, around)) {
     try {
       const docker = clientOf(endpoint);
-      const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: PROBE_MS });
+      const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: LIMITS.engineProbeMs });
       log.debug({ endpoint: endpoint.label, version: answer.ServerVersion }, "Docker engine found");
       checkLinux(answer);
       warnAboutBounds(answer, log);

@@ -2,9 +2,6 @@ import { type ErrorCode, KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import { startHint } from "./start-hint.ts";
 
-/** The engine's own words are kept, but bounded: they may quote what an image or a container chose to say. */
-const TEXT_CHARACTERS_MAX = 2_000;
-
 interface Translation {
   code: ErrorCode;
   says: string;
@@ -98,8 +95,9 @@ function errnoOf(thrown: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** The engine's own words are kept, but bounded: they may quote what an image or a container chose to say. */
 function textOf(thrown: unknown): string {
-  return (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, TEXT_CHARACTERS_MAX);
+  return (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, LIMITS.engineTextCharacters);
 }
 
 export interface AnswerOptions<T> {

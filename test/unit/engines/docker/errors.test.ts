@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { answered, engineError } from "../../../../src/engines/docker/errors.ts";
 import { startHint } from "../../../../src/engines/docker/start-hint.ts";
 import { KernelboxError } from "../../../../src/errors.ts";
+import { LIMITS } from "../../../../src/limits.ts";
 
 const SAID = "rm -rf / said the image";
 const fault = (members: object) => Object.assign(new Error(SAID), members);
@@ -25,7 +26,7 @@ test.for([
 
 test("what the engine says is bounded", () => {
   const error = engineError(new Error("x".repeat(1_000_000)), "listing");
-  expect(String(error.details?.engine_message).length).toBe(2_000);
+  expect(String(error.details?.engine_message).length).toBe(LIMITS.engineTextCharacters);
 });
 
 test("each platform has its own command", () => {
