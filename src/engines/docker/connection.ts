@@ -55,10 +55,7 @@ export async function connect(named: string | undefined, log: Log, around: Surro
       if (failure === undefined || isDenied(seen)) failure = seen;
     }
   }
-  throw (
-    failure ??
-    new KernelboxError("engine_unavailable", "No Docker engine was found at any of the usual places.", startHint(around.platform))
-  );
+  throw failure ?? new KernelboxError("engine_unavailable", "No Docker engine was found at any of the usual places.", startHint(around));
 }
 
 /** Every member is given: docker-modem fills what is missing from the environment, and would connect to another engine than the one meant. */
