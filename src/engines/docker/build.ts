@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
+import { ownCommand } from "../../own-command.ts";
 import type { BuildProgress, ImageFlavour } from "../engine.ts";
 import { type ContextFile, contextArchive } from "./build-context.ts";
 import { type BuildLine, buildLines } from "./build-line.ts";
@@ -95,7 +96,7 @@ class BuildFollower {
     return new KernelboxError(
       "engine_unavailable",
       `The sandbox image could not be built: ${why} (${this.#step}).`,
-      "What the build said is in the details and in the log. Build it again: kernelbox setup",
+      `What the build said is in the details and in the log. Build it again: ${ownCommand("setup")}`,
       { details: { output: this.#output } },
     );
   }

@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { ownCommand } from "../../own-command.ts";
 import type { BuildProgress, ImageFlavour, ImageInfo, Images } from "../engine.ts";
 import { baseImage } from "./base-image.ts";
 import { runBuild } from "./build.ts";
@@ -75,7 +76,11 @@ export class DockerImages implements Images {
     }
     const built = await this.find(ref);
     if (built === undefined) {
-      throw new KernelboxError("engine_unavailable", "The engine has no sandbox image after its build.", "Build it again: kernelbox setup");
+      throw new KernelboxError(
+        "engine_unavailable",
+        "The engine has no sandbox image after its build.",
+        `Build it again: ${ownCommand("setup")}`,
+      );
     }
     await removeOlderImages(docker, `${REPOSITORY}:${flavour}-`, ref, this.#log);
     onProgress({ percent: 100, step: "done" });

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { hostSurroundings, type Surroundings } from "./endpoint.ts";
+import { type Endpoint, hostSurroundings, type Surroundings } from "./endpoint.ts";
 import { PACKAGE_ROOT } from "./package-files.ts";
 
 /** By the program that installs packages: what brings an engine, and whether it starts by itself then. */
@@ -32,6 +32,26 @@ function nextStep(around: Surroundings): string {
   // Debian's packages start what they bring; the others do not.
   const start = installer === "apt-get" ? "" : ` && ${sudo}${startCommand(around)}`;
   return `Install it: ${sudo}${PACKAGES[installer]}${start}${access}.`;
+}
+
+/** How the engine of this machine is started anew, as the end of a sentence. */
+export function restartHint(around: Surroundings = hostSurroundings()): string {
+  const { platform, uid, exists } = around;
+  if (platform !== "linux") return "restart Docker Desktop, or: colima restart.";
+  const sudo = uid === 0 ? "" : "sudo ";
+  if (exists("/run/systemd/system")) return `restart it: ${sudo}systemctl restart docker.`;
+  return exists("/etc/init.d/docker") ? `restart it: ${sudo}service docker restart.` : "stop dockerd, and start it again.";
+}
+
+/** What helps where an engine was named outright and nobody answers there. */
+export function namedHint({ from, address }: Endpoint, around: Surroundings): string {
+  if (from === undefined || ("socketPath" in address && address.socketPath === "/var/run/docker.sock")) return startHint(around);
+  const instead = {
+    "--docker-host": "leave out --docker-host",
+    DOCKER_HOST: "unset DOCKER_HOST",
+    "Docker context": "docker context use default",
+  }[from];
+  return `Start the engine there, or take the usual one: ${instead}. Then try again.`;
 }
 
 /** Where there is neither systemd nor a service, as in a container, the daemon itself. */
