@@ -98,6 +98,7 @@ export const LIMITS = {
 
   /** The image. */
   imageBuildMs: 45 * 60_000,
+  pipSettingsMs: 10_000,
   baseImagePullMs: 60_000,
   baseImageScriptMs: 20 * 60_000,
   baseImageScriptOutputBytes: 16 * MiB,

@@ -8,8 +8,6 @@ import { type BuildLine, buildLines } from "./build-line.ts";
 import { answered, cancelledError, engineError } from "./errors.ts";
 import { IMAGE_PROTOCOL } from "./image-version.ts";
 
-/** Settings of the host that decide where packages come from. */
-const PASSED_ON = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 /** What comes before and after the steps has a share of the percents. */
 const STEPS_FROM = 5;
 const STEPS_TO = 97;
@@ -20,6 +18,8 @@ export interface BuildPlan {
   base: string;
   files: ContextFile[];
   version: string;
+  /** Where packages come from, as build arguments. */
+  indexes: Record<string, string>;
 }
 
 export interface BuildCallbacks {
@@ -54,13 +54,8 @@ export async function runBuild(
   }
 }
 
-function buildArguments({ base, version }: BuildPlan): Record<string, string> {
-  const passedOn = PASSED_ON.flatMap((name) => {
-    // Proxies are often set in small letters only; the other names have no such form.
-    const value = process.env[name] ?? (name.endsWith("_PROXY") ? process.env[name.toLowerCase()] : undefined);
-    return value === undefined || value === "" ? [] : [[name, value]];
-  });
-  return { BASE: base, PROTOCOL: String(IMAGE_PROTOCOL), VERSION: version, ...Object.fromEntries(passedOn) };
+function buildArguments({ base, version, indexes }: BuildPlan): Record<string, string> {
+  return { BASE: base, PROTOCOL: String(IMAGE_PROTOCOL), VERSION: version, ...indexes };
 }
 
 /** Turns the builder's lines into progress, stages and, where a step fails, an error. */

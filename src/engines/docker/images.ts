@@ -10,6 +10,7 @@ import { keepBuildCache, removeOlderImages } from "./build-leftovers.ts";
 import { answered } from "./errors.ts";
 import { labelledInfo } from "./image-labels.ts";
 import { contentVersion } from "./image-version.ts";
+import { packageIndexes } from "./package-indexes.ts";
 import { SharedWork } from "./shared-work.ts";
 
 export const REPOSITORY = "kernelbox/sandbox";
@@ -66,7 +67,7 @@ export class DockerImages implements Images {
     const stages: string[] = [];
     let isComplete = false;
     try {
-      const plan = { ref, flavour, base, files, version: contentVersion(files) };
+      const plan = { ref, flavour, base, files, version: contentVersion(files), indexes: await packageIndexes() };
       await runBuild(docker, plan, { onProgress, onStage: (imageId) => stages.push(imageId), signal });
       isComplete = true;
       // The last stage is the image itself, which has its own name.
