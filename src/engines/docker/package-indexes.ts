@@ -23,16 +23,18 @@ export async function packageIndexes(
   return { ...indexesOf(await pip()), ...indexes };
 }
 
+const INDEX_LINE = /^(global|install)\.(index-url|extra-index-url)=['"](.*)['"]$/;
+
 /** The indexes of a listing by `pip config list`: a line `section.name='value'` each, the value as Python writes it. */
 function indexesOf(listing: string): Record<string, string> {
   const indexes: Record<string, string> = {};
+  const lines = listing.split("\n").map((line) => INDEX_LINE.exec(line.trim()));
   // What holds for `pip install` alone goes before what holds for all commands.
-  for (const section of ["global", "install"]) {
-    for (const line of listing.split("\n")) {
-      const [, name, value = ""] = new RegExp(`^${section}\\.(index-url|extra-index-url)=['"](.*)['"]$`).exec(line.trim()) ?? [];
+  for (const wanted of ["global", "install"]) {
+    for (const [, section, name, value = ""] of lines.filter((line) => line !== null)) {
       const addresses = value.split(/\\n|\s+/).filter(isReachable);
-      if (name !== undefined && addresses.length > 0)
-        indexes[name === "index-url" ? "PIP_INDEX_URL" : "PIP_EXTRA_INDEX_URL"] = addresses.join(" ");
+      if (section !== wanted || addresses.length === 0) continue;
+      indexes[name === "index-url" ? "PIP_INDEX_URL" : "PIP_EXTRA_INDEX_URL"] = addresses.join(" ");
     }
   }
   return indexes;

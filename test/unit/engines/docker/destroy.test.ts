@@ -27,7 +27,10 @@ test("a removal that never ends is given up at its deadline, with the command th
 test("an engine that is silent while it removes is given up at the deadline as well", async () => {
   await using engine = await engineSocket({}, () => {});
   const { docker } = await connect(engine.host, log);
-  await expect(destroyContainer(docker, ID, 200)).rejects.toMatchObject({ code: "engine_unavailable" });
+  await expect(destroyContainer(docker, ID, 200)).rejects.toMatchObject({
+    code: "engine_unavailable",
+    hint: `Remove it by hand: docker rm -f ${ID}`,
+  });
 });
 
 test("a removal that is under way already is waited for", async () => {
