@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -67,6 +68,9 @@ describe.skipIf(process.platform !== "linux")("where an engine can be started", 
       const { code, said } = await computer.run(SETUP);
       expect(said).toMatch(/clearing what a killed engine left: .*engine\/docker\.pid/);
       expect(said).toMatch(/clearing what a killed engine left: .*containerd\.pid/);
+      // The stand-in writes neither.
+      for (const file of ["docker.pid", "exec/containerd/containerd.pid"])
+        expect(existsSync(computer.path("engine", file)), file).toBe(false);
       expect(said).toMatch(/engine answers at/);
       expect(code).toBe(0);
       // Killed: its socket stays behind.
