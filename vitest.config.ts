@@ -3,10 +3,11 @@ import { defineConfig } from "vitest/config";
 /** A container start, an image look-up and a kernel start fit into this with a machine that is busy. */
 const SLOW_MS = 120_000;
 
-const project = (name: string, include: string[], slow: boolean) => ({
+const project = (name: string, include: string[], slow: boolean, exclude: string[] = []) => ({
   test: {
     name,
     include,
+    exclude,
     ...(slow ? { testTimeout: SLOW_MS, hookTimeout: SLOW_MS } : {}),
     // Containers share two cores: more at once would only make each slower.
     ...(slow ? { fileParallelism: false } : {}),
@@ -16,7 +17,9 @@ const project = (name: string, include: string[], slow: boolean) => ({
 export default defineConfig({
   test: {
     projects: [
-      project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false),
+      project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false, ["test/unit/setup/**"]),
+      // The scripts, on made-up machines: without Docker too, but half a minute.
+      project("setup", ["test/unit/setup/**/*.test.ts"], true),
       project("contract", ["test/contract/**/*.test.ts"], true),
       project("sandbox", ["test/sandbox/**/*.test.ts"], true),
       project("e2e", ["test/e2e/**/*.test.ts"], true),

@@ -7,11 +7,12 @@ import * as z from "zod";
 
 /**
  * The main job, as an agent host does it: starts the built server over stdio and works through a real data set in several steps that build on each
- * other: the wine recognition data that ships with scikit-learn (178 Italian wines, 13 chemical measurements, three growers). Leaves a chart and a CSV in out/quickstart.
+ * other: the wine recognition data that ships with scikit-learn (178 Italian wines, 13 chemical measurements, three growers). Leaves a chart and a CSV in out/quickstart,
+ * or where KERNELBOX_QUICKSTART_OUT says. Arguments go to the server.
  */
 
 const ROOT = join(import.meta.dirname, "..");
-const OUT = join(ROOT, "out", "quickstart");
+const OUT = process.env.KERNELBOX_QUICKSTART_OUT ?? join(ROOT, "out", "quickstart");
 const FLAGS = process.argv.slice(2);
 
 const STEPS: { title: string; code: string }[] = [
@@ -98,11 +99,12 @@ async function main(): Promise<void> {
   await mkdir(OUT, { recursive: true });
   const client = new Client({ name: "kernelbox-quickstart", version: "1" }, { versionNegotiation: { mode: "auto" } });
   const server = { command: process.execPath, args: [join(ROOT, "dist/main.js"), "--log-level", "warn", ...FLAGS] };
-  await timed("start the server and connect", async () => {
-    await client.connect(new StdioClientTransport(server));
-    return `${(await client.listTools()).tools.length} tools`;
-  });
+  // Whatever fails, also the connecting itself, ends the server.
   try {
+    await timed("start the server and connect", async () => {
+      await client.connect(new StdioClientTransport(server));
+      return `${(await client.listTools()).tools.length} tools`;
+    });
     let chart: Buffer | undefined;
     for (const { title, code } of STEPS) {
       await timed(title, async () => {

@@ -6,6 +6,8 @@
 #                          namespace of its own (unshare --net), or the two share a bridge and firewall rules
 #   KERNELBOX_DOCKERD_FLAGS  more flags of dockerd, separated by spaces
 
+# Becomes yes when an engine was started here; what the one before left behind is looked after then.
+engine_was_started=no
 engine_pid_file=${KERNELBOX_STATE_DIR:-/run/kernelbox}/dockerd.pid
 engine_log=${KERNELBOX_STATE_DIR:-/var/log/kernelbox}/dockerd.log
 if [ -n "${KERNELBOX_ENGINE_DIR-}" ]; then
@@ -84,30 +86,18 @@ engine_ensure() {
   if [ "$(id -u)" != 0 ]; then engine_give_up; fi
   command -v dockerd >/dev/null 2>&1 || engine_install
   engine_start
+  engine_was_started=yes
 }
 
+# The next step for this machine is the server's own, so that the two never disagree.
 engine_give_up() {
   local next
-  case "$(uname -s)" in
-    Darwin) next="open -a Docker (Docker Desktop), or: brew install colima docker && colima start" ;;
-    Linux)
-      if command -v dockerd >/dev/null 2>&1; then
-        next="sudo systemctl start docker"
-      elif command -v apt-get >/dev/null 2>&1; then
-        next="sudo apt-get update && sudo apt-get install -y docker.io && sudo usermod -aG docker $(id -un) && newgrp docker"
-      elif command -v dnf >/dev/null 2>&1; then
-        next="sudo dnf install -y moby-engine && sudo systemctl enable --now docker && sudo usermod -aG docker $(id -un) && newgrp docker"
-      elif command -v pacman >/dev/null 2>&1; then
-        next="sudo pacman -S --noconfirm docker && sudo systemctl enable --now docker && sudo usermod -aG docker $(id -un) && newgrp docker"
-      elif command -v zypper >/dev/null 2>&1; then
-        next="sudo zypper install -y docker && sudo systemctl enable --now docker && sudo usermod -aG docker $(id -un) && newgrp docker"
-      else
-        next="install Docker Engine with your package manager and start it"
-      fi
-      ;;
-    *) next="start Docker Desktop, and run this inside WSL 2" ;;
-  esac
-  fail "no Docker engine answers" "$next   (then run this again)"
+  next=$(within 30 node --input-type=module --eval '
+    import { pathToFileURL } from "node:url";
+    const { startHint } = await import(pathToFileURL("dist/engines/docker/start-hint.js").href);
+    console.log(startHint());
+  ') || next="start Docker, then run this again"
+  fail "no Docker engine answers" "$next"
 }
 
 engine_install() {
@@ -165,7 +155,8 @@ engine_start() {
     fail "systemctl start docker did not bring an engine that answers" "journalctl -u docker --no-pager | tail -n 30, and mend what it says"
   fi
   engine_clear_remains
-  mkdir -p "$(dirname "$engine_pid_file")" "$(dirname "$engine_log")" "$engine_exec_root"
+  mkdir -p "$(dirname "$engine_pid_file")" "$(dirname "$engine_log")" "$engine_exec_root" \
+    || fail "the folders of dockerd's pid and log cannot be made" "name a folder that you may write to: KERNELBOX_STATE_DIR=<folder> bash scripts/setup.sh"
   say "starting dockerd (log: $engine_log, pid: $engine_pid_file)"
   read -r -a extra <<<"${KERNELBOX_DOCKERD_FLAGS-}"
   # A dockerd told to do without a bridge deletes docker0, whoever uses it.

@@ -8,10 +8,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 setup_started=$SECONDS
 say() { printf 'setup: %s\n' "$*" >&2; }
+has_said_why=no
 fail() { # what happened, then what to do next
+  has_said_why=yes
   printf '\nsetup: failed: %s\n  next: %s\n' "$1" "$2" >&2
   exit 1
 }
+# A command that fails without a word of ours, on a full disk or in a folder of somebody else, ends with a next step too. Above 128 is a signal.
+step_now="getting ready"
+on_exit() {
+  local code=$?
+  if [ "$code" = 0 ] || [ "$code" -gt 128 ] || [ "$has_said_why" = yes ]; then return; fi
+  printf '\nsetup: failed: the step "%s" ended with exit code %s (%s)\n  next: %s\n' "$step_now" "$code" "$BASH_COMMAND" \
+    "mend what is said above (space left: df -h . /tmp; whose the folder is: ls -ld . node_modules), then run this again" >&2
+}
+trap on_exit EXIT
 # Runs a command with a deadline in seconds. In the foreground, so that Ctrl-C reaches it; macOS has no timeout, and goes without.
 within() {
   local seconds=$1
@@ -22,6 +33,7 @@ within() {
 step() {
   local name=$1 begun now
   shift
+  step_now=$name
   begun=$(milliseconds)
   "$@"
   now=$(milliseconds)
@@ -91,6 +103,11 @@ build() {
   mv "$stamp.new" "$stamp"
 }
 
+# The engine's own removal of ended containers stops with it, so a killed engine's are still there.
+clear_sandboxes() {
+  within 120 node dist/main.js reap </dev/null >&2 9>&- || say "what dead servers left could not be removed; node dist/main.js reap tries again"
+}
+
 build_image() {
   # Its own deadlines are inside; this one is only against its hanging. It says what it does.
   within 3600 node dist/main.js setup </dev/null >&2 9>&- \
@@ -102,6 +119,7 @@ take_lock
 step "npm dependencies" install_dependencies
 step "build" build
 step "engine" engine_ensure
+if [ "$engine_was_started" = yes ]; then step "sandboxes of dead servers" clear_sandboxes; fi
 if [ "${KERNELBOX_SETUP_SKIP_IMAGE-}" = 1 ]; then
   say "image: skipped (KERNELBOX_SETUP_SKIP_IMAGE=1)"
 else

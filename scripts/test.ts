@@ -5,9 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 
-/** Runs every test, the supervisor's own among them, and ends with one line that counts them: `N passed, N failed, N skipped`. */
+/**
+ * Checks types and form, runs every test, the supervisor's own among them, and ends with one line that counts them:
+ * `N passed, N failed, N skipped`. A check counts as one.
+ */
 
 const VITEST = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
+const CHECKS = ["typecheck", "lint"];
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
 
 const reportSchema = z.object({
   numPassedTests: z.number(),
@@ -17,22 +27,53 @@ const reportSchema = z.object({
   numFailedTestSuites: z.number(),
 });
 
-async function main(): Promise<number> {
+async function run(command: string, args: string[]): Promise<number> {
+  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  const code = await once(child, "close").then(
+    ([ended]) => ended,
+    () => 1,
+  );
+  return code ?? 1;
+}
+
+async function check(name: string): Promise<Counts> {
+  const isGood = (await run("npm", ["run", "--silent", name])) === 0;
+  process.stdout.write(`${isGood ? "ok  " : "FAIL"}  npm run ${name}\n`);
+  return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, skipped: 0 };
+}
+
+async function tests(args: string[]): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), "kernelbox-test-"));
   try {
-    const report = join(folder, "report.json");
-    const args = [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`, ...process.argv.slice(2)];
-    const vitest = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
-    const [code] = await once(vitest, "close");
-    const counts = reportSchema.parse(JSON.parse(await readFile(report, "utf8")));
+    const path = join(folder, "report.json");
+    const code = await run(process.execPath, [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args]);
+    const report = await readFile(path, "utf8").catch(() => undefined);
+    if (report === undefined) {
+      process.stdout.write(`\nvitest ended with exit code ${code} and without a report.\n`);
+      return { passed: 0, failed: 1, skipped: 0 };
+    }
+    const counts = reportSchema.parse(JSON.parse(report));
     // A file that could not be loaded, or a leak that its guard found after the last test, is no failed test of vitest's own count.
-    const failed = counts.numFailedTests === 0 && code !== 0 ? Math.max(1, counts.numFailedTestSuites) : counts.numFailedTests;
-    const skipped = counts.numPendingTests + counts.numTodoTests;
-    process.stdout.write(`\n${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped\n`);
-    return failed === 0 && counts.numPassedTests > 0 ? 0 : 1;
+    const isHidden = counts.numFailedTests === 0 && (code !== 0 || counts.numPassedTests === 0);
+    const failed = isHidden ? Math.max(1, counts.numFailedTestSuites) : counts.numFailedTests;
+    return { passed: counts.numPassedTests, failed, skipped: counts.numPendingTests + counts.numTodoTests };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-process.exitCode = await main();
+let total: Counts = { passed: 0, failed: 0, skipped: 0 };
+function add({ passed, failed, skipped }: Counts): void {
+  total = { passed: total.passed + passed, failed: total.failed + failed, skipped: total.skipped + skipped };
+}
+
+try {
+  for (const name of CHECKS) add(await check(name));
+  add(await tests(process.argv.slice(2)));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  add({ passed: 0, failed: 1, skipped: 0 });
+}
+const seconds = Math.round(performance.now() / 1_000 + Number(process.env.KERNELBOX_SETUP_SECONDS ?? 0));
+process.stdout.write(`\nEverything took ${seconds} s.\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
+process.exitCode = total.failed === 0 ? 0 : 1;

@@ -100,6 +100,23 @@ export const LIMITS = {
   /** An end so soon after the engine told of an out-of-memory kill was caused by it. */
   outOfMemoryMs: 10_000,
 
+  /** The engine's connections. */
+  engineProbeMs: 5_000,
+  /** What an engine, or a build, is quoted with. */
+  engineTextCharacters: 2_000,
+  buildTextCharacters: 4_000,
+  /** One line of an engine's progress or events. */
+  engineLineCharacters: 1 * MiB,
+  /** Engines cut output into pieces of some ten kilobytes; a header that claims more than this is none. */
+  enginePieceBytes: 64 * MiB,
+  eventRetryMs: { first: 100, max: 5_000 },
+  /** How long what happened during a gap may take to arrive after the event stream is open again. */
+  eventReplayMs: 500,
+  /** Engines remember few hundred events; so many ends may be told again after a gap. */
+  eventEndsKept: 1_000,
+  eventKeepAliveMs: 30_000,
+  destroyPollMs: { first: 25, max: 1_000 },
+
   /** A container's own bounds. The workspace is memory, so it is part of `memoryBytes`. */
   container: {
     memoryBytes: 2 * GiB,
@@ -122,5 +139,11 @@ export const LIMITS = {
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,
   progressCharacters: 500,
+
+  /** The image. */
   imageBuildMs: 45 * 60_000,
+  pipSettingsMs: 10_000,
+  baseImagePullMs: 60_000,
+  baseImageScriptMs: 20 * 60_000,
+  baseImageScriptOutputBytes: 16 * MiB,
 } as const;

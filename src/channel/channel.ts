@@ -7,6 +7,7 @@ import type { ExecutionEvent } from "../events/event.ts";
 import { withoutDeepValues } from "../events/json-nesting.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
+import { ownCommand } from "../own-command.ts";
 import { decodeEventMessage } from "./event-message.ts";
 import { encodeMessage, FRAME, type Frame, FrameDecoder, type FrameKind, NONCE_BYTES, PROTOCOL_VERSION, resyncPadding } from "./frames.ts";
 import { InboundMessages } from "./inbound-messages.ts";
@@ -169,7 +170,7 @@ export class Channel {
           new KernelboxError(
             "deadline_exceeded",
             `The sandbox's supervisor did not answer within ${LIMITS.attachMs} ms.`,
-            "Try again; if it happens again, run `kernelbox doctor`.",
+            `Try again; if it happens again, look at everything: ${ownCommand("doctor")}`,
           ),
         );
       }, LIMITS.attachMs);
@@ -187,7 +188,7 @@ export class Channel {
       throw new KernelboxError(
         "engine_unavailable",
         `The image's supervisor speaks protocol ${this.hello.protocol}, this server ${PROTOCOL_VERSION}.`,
-        "Rebuild the image with `kernelbox setup`.",
+        `Build the image of this version: ${ownCommand("setup")}`,
       );
     }
     this.#heartbeat = setInterval(() => this.#beat(), LIMITS.pingIntervalMs);

@@ -1,10 +1,17 @@
 import type { App } from "../app.ts";
 import type { Config } from "../config.ts";
 import { KernelboxError } from "../errors.ts";
+import { ownCommand } from "../own-command.ts";
 import { VERSION } from "../version.ts";
 
 const NODE_MIN = [20, 19] as const;
 const PROBE = "import sys; print('ready'); sum(range(10))";
+
+/** A rootless engine has only the controllers that systemd hands to its user. */
+const DELEGATE =
+  "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, then log in again";
+const ENABLE =
+  "Start the kernel with cgroup_enable=memory swapaccount=1 (GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub && sudo reboot).";
 
 type Verdict = { ok: true; what: string } | { ok: false; what: string; mend: string };
 
@@ -39,10 +46,17 @@ export async function doctor(app: App, config: Config): Promise<number> {
     if ((await app.engine.info()).seccomp) return { ok: true, what: "the engine filters system calls" };
     return { ok: false, what: "the engine does not filter system calls", mend: "Use an engine and a kernel with seccomp." };
   });
+  await check("bounds", async () => {
+    const { unbounded, rootless } = await app.engine.info();
+    if (unbounded.length === 0) return { ok: true, what: "memory, processes and processors of a sandbox are bounded" };
+    return { ok: false, what: `the engine does not bound ${unbounded.join(" and ")}`, mend: rootless ? DELEGATE : ENABLE };
+  });
   if (config.runtime !== undefined) {
     await check("runtime", async () => {
       const { runtimes } = await app.engine.info();
-      if (runtimes.includes(config.runtime ?? "")) return { ok: true, what: `${config.runtime} is known to the engine` };
+      // containerd's shims are named by their full type and are not among those that an engine lists.
+      if (runtimes.includes(config.runtime ?? "") || config.runtime?.startsWith("io.containerd."))
+        return { ok: true, what: `${config.runtime} is known to the engine` };
       const what = `the engine has no runtime ${config.runtime}; it has ${runtimes.join(", ")}`;
       return { ok: false, what, mend: "Install it and add it to /etc/docker/daemon.json, or leave out --runtime." };
     });
@@ -50,7 +64,8 @@ export async function doctor(app: App, config: Config): Promise<number> {
   const hasImage = await check("image", async () => {
     const ref = config.image === "core" || config.image === "full" ? await app.engine.images.refOf(config.image) : config.image;
     const image = await app.engine.images.find(ref);
-    if (image === undefined) return { ok: false, what: `${ref} is missing`, mend: `kernelbox setup --image ${config.image}` };
+    if (image === undefined) return { ok: false, what: `${ref} is missing`, mend: imageMend(config) };
+    // Refuses one that speaks another protocol, and says why.
     await app.images.get();
     return { ok: true, what: `${ref}, ${Math.round(image.sizeBytes / 1e6)} MB, ${image.languages.join(", ")}` };
   });
@@ -64,6 +79,11 @@ export async function doctor(app: App, config: Config): Promise<number> {
     return { ok: false, what: `ended as ${result.status}`, mend: "Run again with --log-level debug, and report what it says." };
   });
   return failed === 0 ? 0 : 1;
+}
+
+function imageMend({ image, dockerHost }: Config): string {
+  if (image !== "core" && image !== "full") return `docker pull ${image}, or leave out --image`;
+  return ownCommand(`setup --image ${image}${dockerHost === undefined ? "" : ` --docker-host ${dockerHost}`}`);
 }
 
 function checkNode(): Verdict {

@@ -51,6 +51,8 @@ export interface EngineInfo {
   seccomp: boolean;
   rootless: boolean;
   runtimes: string[];
+  /** What of a sandbox it cannot bound, in our words: memory, processes, processors. Good engines have nothing here. */
+  unbounded: string[];
 }
 
 export interface ContainerSpec {

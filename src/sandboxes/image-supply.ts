@@ -2,6 +2,7 @@ import { PROTOCOL_VERSION } from "../channel/frames.ts";
 import type { BuildProgress, Engine, ImageFlavour, ImageInfo } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { ownCommand } from "../own-command.ts";
 
 const RETRY_AFTER_S = { building: 15, failed: 60 };
 
@@ -32,11 +33,15 @@ export class ImageSupply {
     const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
     const found = await this.#engine.images.find(ref);
     if (found !== undefined) {
-      this.#ready = checked(found);
+      this.#ready = checked(found, flavour);
       return found;
     }
     if (flavour === undefined) {
-      throw new KernelboxError("engine_unavailable", `The engine has no image ${this.#image}.`, "Load or pull it, or leave out --image.");
+      throw new KernelboxError(
+        "engine_unavailable",
+        `The engine has no image ${this.#image}.`,
+        `Get it: docker pull ${this.#image}. Or leave out --image.`,
+      );
     }
     throw this.#buildError(flavour);
   }
@@ -94,11 +99,13 @@ function asFlavour(image: string): ImageFlavour | undefined {
   return image === "core" || image === "full" ? image : undefined;
 }
 
-function checked(image: ImageInfo): ImageInfo {
+function checked(image: ImageInfo, flavour: ImageFlavour | undefined): ImageInfo {
   if (image.protocol === PROTOCOL_VERSION) return image;
   throw new KernelboxError(
     "engine_unavailable",
     `The image ${image.ref} speaks protocol ${image.protocol || "unknown"}; this server speaks ${PROTOCOL_VERSION}.`,
-    "Build the image that belongs to this version with `kernelbox setup`.",
+    flavour === undefined
+      ? "Build it anew from the Dockerfile of this version, or leave out --image."
+      : `Remove it and build it anew: docker rmi ${image.ref} && ${ownCommand(`setup --image ${flavour}`)}`,
   );
 }

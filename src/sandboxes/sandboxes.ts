@@ -3,6 +3,7 @@ import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
+import { ownCommand } from "../own-command.ts";
 import type { Owner } from "../store/owner.ts";
 import { abortable } from "./abortable.ts";
 import type { ImageSupply } from "./image-supply.ts";
@@ -217,7 +218,7 @@ function createError(thrown: unknown, closing: AbortSignal): KernelboxError {
   return new KernelboxError(
     "deadline_exceeded",
     `The sandbox did not start within ${LIMITS.createMs} ms.`,
-    "Try again; if it happens again, run `kernelbox doctor`.",
+    `Try again; if it happens again, look at everything: ${ownCommand("doctor")}`,
     { cause: thrown },
   );
 }

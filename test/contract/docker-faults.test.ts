@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { connect } from "../../src/engines/docker/connection.ts";
+import { startHint } from "../../src/engines/docker/start-hint.ts";
 import type { ContainerEvent, ContainerSpec, Engine } from "../../src/engines/engine.ts";
 import { dockerClient, dockerEngine, sandboxImage, silentLog } from "../helpers/docker.ts";
 import { AGENT_COMMAND, Agent } from "./agent.ts";
@@ -150,7 +151,7 @@ describe("the docker engine, when things go wrong", () => {
     await once(container.stream.resume(), "close");
     await expect(engine.attach(container.containerId)).rejects.toMatchObject({
       code: "engine_unavailable",
-      hint: expect.stringMatching(/docker/i),
+      hint: startHint(),
     });
     await expect(engine.list()).rejects.toMatchObject({ code: "engine_unavailable" });
     way.open();

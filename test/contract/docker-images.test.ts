@@ -2,7 +2,9 @@ import { randomBytes } from "node:crypto";
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BuildCallbacks, type BuildPlan, runBuild } from "../../src/engines/docker/build.ts";
+import { contextArchive, contextFiles } from "../../src/engines/docker/build-context.ts";
 import { keepBuildCache, removeOlderImages } from "../../src/engines/docker/build-leftovers.ts";
+import { buildLines } from "../../src/engines/docker/build-line.ts";
 import type { BuildProgress } from "../../src/engines/engine.ts";
 import { dockerClient, dockerEngine, sandboxImage, silentLog } from "../helpers/docker.ts";
 
@@ -35,6 +37,7 @@ describe("docker images", () => {
     flavour: "core",
     base,
     version: tag,
+    indexes: { PIP_INDEX_URL: "https://packages.example/simple" },
     files: [
       {
         path: "Dockerfile",
@@ -46,6 +49,7 @@ describe("docker images", () => {
             "FROM first AS core",
             "ARG PROTOCOL",
             "ARG VERSION",
+            "ARG PIP_INDEX_URL",
             ...lines,
           ].join("\n"),
         ),
@@ -65,16 +69,38 @@ describe("docker images", () => {
   test("a build tells its progress and its stages, and what it makes is found with its labels", async () => {
     const { progress, stages, given } = callbacks();
     const label =
-      'LABEL kernelbox.protocol=$PROTOCOL kernelbox.version="$VERSION" kernelbox.flavour="core" kernelbox.languages="python,bash"';
+      'LABEL kernelbox.protocol=$PROTOCOL kernelbox.version="$VERSION" kernelbox.flavour="core" kernelbox.languages="python,bash" index="$PIP_INDEX_URL"';
     await runBuild(docker, plan("one", ["COPY hello.txt /hello.txt", label]), given);
     const percents = progress.map(({ percent }) => percent);
-    expect(percents).toEqual([...percents].sort((a, b) => a - b));
-    expect(Math.max(...percents)).toBeLessThan(100);
+    expect(percents.length).toBeGreaterThan(5);
+    for (const [index, percent] of percents.entries()) expect(percent, `step ${index + 1}`).toBeGreaterThan(percents[index - 1] ?? 0);
+    expect(percents.at(-1)).toBeGreaterThan(60);
+    expect(percents.at(-1)).toBeLessThan(100);
     expect(progress[0]?.step).toMatch(/^step 1 of \d+, ARG$/);
     expect(stages).toHaveLength(2);
     const found = await images.find(`${repository}:one`);
     expect(found).toMatchObject({ ref: `${repository}:one`, flavour: "core", protocol: 1, version: "one", languages: ["python", "bash"] });
+    const { Config } = await docker.getImage(`${repository}:one`).inspect();
+    expect(Config.Labels.index).toBe("https://packages.example/simple");
     expect(found?.sizeBytes).toBeGreaterThan(1_000_000);
+  });
+
+  test("BuildKit reads the sandbox image's Dockerfile to its end, and builds from it", async ({ skip }) => {
+    const files = await contextFiles();
+    /** With one more stage, so that nothing is fetched: the stages before it are read and not built. */
+    const built = async (more: string): Promise<string> => {
+      const changed = files.map(({ path, bytes }) => ({ path, bytes: path === "Dockerfile" ? Buffer.from(`${bytes}\n${more}`) : bytes }));
+      const options = { t: `${repository}:kit`, target: "last", version: "2" as const, buildargs: { BASE: base } };
+      const stream = await docker.buildImage(contextArchive(changed) as unknown as NodeJS.ReadableStream, options);
+      let said = "";
+      for await (const { error = "", stream: line = "" } of buildLines(stream, AbortSignal.timeout(60_000))) said += error + line;
+      return said;
+    };
+    const last = `FROM $BASE AS last\nLABEL contract=${flavour}\nCOPY sandbox/kernelbox /copied\n`;
+    const said = await built(last);
+    skip(/not supported|unsupported/i.test(said), `this engine has no BuildKit: ${said}`);
+    expect(said).toMatch(/Successfully tagged/);
+    expect(await built(`FROM full AS other\nNONSENSE\n${last}`)).toMatch(/unknown instruction: NONSENSE/i);
   });
 
   test("a step that fails is an error in our words; what the build said is in the details, bounded", async () => {
@@ -105,6 +131,21 @@ describe("docker images", () => {
     expect(await building).toMatchObject({ code: "cancelled" });
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     const sleeping = async () => (await docker.listContainers({ all: true })).filter(({ Command }) => Command.includes("sleep 61."));
+    await expect.poll(sleeping, { timeout: 20_000 }).toEqual([]);
+  });
+
+  test("a build that takes too long is given up at its deadline, and says in which step", async () => {
+    const { given } = callbacks();
+    const startedAt = performance.now();
+    const error = await runBuild(docker, plan("late", ["USER 0", `RUN sleep 62.${Date.now() % 1_000}`]), given, 3_000).catch(
+      (thrown) => thrown,
+    );
+    expect(error).toMatchObject({
+      code: "engine_unavailable",
+      message: expect.stringMatching(/could not be built: it took more than 3 s \(step \d+ of \d+, RUN\)/),
+    });
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    const sleeping = async () => (await docker.listContainers({ all: true })).filter(({ Command }) => Command.includes("sleep 62."));
     await expect.poll(sleeping, { timeout: 20_000 }).toEqual([]);
   });
 

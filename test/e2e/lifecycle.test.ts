@@ -1,8 +1,9 @@
 import { once } from "node:events";
+import { hostname } from "node:os";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { startClient } from "../helpers/client.ts";
-import { eventually, guardAgainstLeaks, ourContainers } from "../helpers/containers.ts";
+import { docker, eventually, guardAgainstLeaks, ourContainerInfos, ourContainers } from "../helpers/containers.ts";
 
 guardAgainstLeaks();
 
@@ -25,6 +26,18 @@ describe("the life of a sandbox", () => {
     const [a, b] = await Promise.all([client.run("1"), client.call("list_directory")]);
     expect([a.isError, b.isError]).toEqual([false, false]);
     expect(await ourContainers()).toHaveLength(1);
+  });
+
+  it("bears who made it, where, when and from which image, and has its home on the workspace", async () => {
+    await using client = await startClient();
+    const { structured } = await client.run("import os\n[os.environ['HOME'], os.getcwd(), os.environ.get('USER')]");
+    expect(structured.result_json).toEqual(["/home/user", "/home/user", "user"]);
+    const [container] = await ourContainerInfos();
+    const labels = container?.Labels ?? {};
+    expect(labels["kernelbox.owner"]).toMatch(/^[0-9a-f]{16}$/);
+    expect(labels["kernelbox.host"]).toBe(hostname());
+    expect(labels["kernelbox.image"]).toBe(container?.Image);
+    expect(Math.abs(Date.now() - Date.parse(labels["kernelbox.created"] ?? ""))).toBeLessThan(60_000);
   });
 
   it.each(["SIGTERM", "SIGINT"] as const)("ends with its server at %s, also while code runs", async (signal) => {
@@ -66,8 +79,7 @@ describe("the life of a sandbox", () => {
     const before = await client.run("x = 1\nopen('file.txt', 'w').write('gone')");
     const running = client.run("import time\ntime.sleep(60)");
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const { docker } = await import("../helpers/containers.ts");
-    const [container] = await docker.listContainers({ filters: { label: ["kernelbox.owner"] } });
+    const [container] = await ourContainerInfos();
     await docker.getContainer(container?.Id ?? "").kill();
     expect((await running).structured).toMatchObject({ status: "died", state: { variables: "lost", reason: "sandbox_lost" } });
     const file = await client.call("read_file", { path: "file.txt" });

@@ -37,6 +37,11 @@ it("a context takes so many waiting executions, and loses none of them", async (
 
 it("a sandbox has the memory, processors, processes and workspace that the flags give it", async () => {
   await using client = await startClient(undefined, ["--memory", "600", "--workspace", "50", "--pids", "100", "--cpus", "0.5"]);
+  const cpus = await client.run(
+    "import os\ndef read(path):\n    return open('/sys/fs/cgroup/' + path).read().split()\n" +
+      "quota, period = read('cpu.max') if os.path.exists('/sys/fs/cgroup/cpu.max') else read('cpu/cpu.cfs_quota_us') + read('cpu/cpu.cfs_period_us')\nint(quota) / int(period)",
+  );
+  expect(cpus.structured.result_json).toBe(0.5);
   const facts = await client.run(
     "import os, pathlib\ndef read(*paths):\n    return next(int(pathlib.Path(p).read_text().split()[0]) for p in paths if os.path.exists(p))\n" +
       "s = os.statvfs('/home/user')\n[read('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory.max') >> 20, read('/sys/fs/cgroup/pids/pids.max', '/sys/fs/cgroup/pids.max'), s.f_blocks * s.f_frsize >> 20]",

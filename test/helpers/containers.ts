@@ -1,13 +1,21 @@
 import Docker from "dockerode";
-import { afterAll, expect } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 
 const LABEL = "kernelbox.owner";
 const docker = new Docker();
 
-/** Names of all containers that bear our label, also ended ones. */
-export async function ourContainers(): Promise<string[]> {
+/** Containers that were there when the file began: of a person who uses Kernelbox on this machine, say. They are nobody's business here. */
+let before = new Set<string>();
+
+/** All containers that bear our label and that this file's tests have made, also ended ones. */
+export async function ourContainerInfos(): Promise<Docker.ContainerInfo[]> {
   const containers = await docker.listContainers({ all: true, filters: { label: [LABEL] } });
-  return containers.map((container) => `${container.Names[0]} ${container.State}`);
+  return containers.filter(({ Id }) => !before.has(Id));
+}
+
+/** Their names and states. */
+export async function ourContainers(): Promise<string[]> {
+  return (await ourContainerInfos()).map((container) => `${container.Names[0]} ${container.State}`);
 }
 
 /** Waits until a condition holds; fails with what it saw last. */
@@ -23,6 +31,9 @@ export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => 
 
 /** Fails the file whose tests left a container behind. */
 export function guardAgainstLeaks(): void {
+  beforeAll(async () => {
+    before = new Set((await docker.listContainers({ all: true, filters: { label: [LABEL] } })).map(({ Id }) => Id));
+  });
   afterAll(async () => {
     const left = await eventually(ourContainers, (containers) => containers.length === 0, 15_000).catch(() => ourContainers());
     expect(left, "containers that these tests left").toEqual([]);

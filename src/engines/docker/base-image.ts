@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import { buildLines } from "./build-line.ts";
 import { answered, cancelledError, statusOf } from "./errors.ts";
@@ -11,10 +12,6 @@ import { PACKAGE_ROOT } from "./package-files.ts";
 const OFFICIAL = "debian:trixie-slim";
 /** Made by scripts/base-image.sh; never tagged with the official name. */
 const OWN = "kernelbox/base:trixie";
-const PULL_MS = 60_000;
-const SCRIPT_MS = 20 * 60_000;
-const SCRIPT_OUTPUT_BYTES = 16 * 1024 * 1024;
-const OUTPUT_CHARACTERS_MAX = 2_000;
 
 /**
  * What the sandbox image is built from: the image that the user named, else Debian's official one, else one of our own, made with debootstrap where no
@@ -42,9 +39,11 @@ async function hasImage(docker: Docker, ref: string): Promise<boolean> {
 
 /** False where no registry can be reached; most machines that cannot are told so within seconds. */
 async function pull(docker: Docker, ref: string, log: Log, signal: AbortSignal): Promise<boolean> {
-  const stop = AbortSignal.any([signal, AbortSignal.timeout(PULL_MS)]);
+  const stop = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.baseImagePullMs)]);
   try {
-    const stream = await answered("pulling the base image", () => docker.pull(ref, { abortSignal: stop }), { deadlineMs: PULL_MS });
+    const stream = await answered("pulling the base image", () => docker.pull(ref, { abortSignal: stop }), {
+      deadlineMs: LIMITS.baseImagePullMs,
+    });
     for await (const line of buildLines(stream, stop)) {
       if (line.error !== undefined) throw new Error(line.error);
     }
@@ -67,13 +66,17 @@ async function runScript(script: string, log: Log, signal: AbortSignal): Promise
   }
   log.info("no image registry can be reached; a base image is made from Debian's packages");
   try {
-    await promisify(execFile)("bash", [script], { timeout: SCRIPT_MS, signal, maxBuffer: SCRIPT_OUTPUT_BYTES });
+    await promisify(execFile)("bash", [script], {
+      timeout: LIMITS.baseImageScriptMs,
+      signal,
+      maxBuffer: LIMITS.baseImageScriptOutputBytes,
+    });
   } catch (cause) {
     if (signal.aborted) throw cancelledError(cause);
     const output = typeof cause === "object" && cause !== null && "stderr" in cause ? String(cause.stderr) : "";
     throw new KernelboxError("engine_unavailable", "The base image could not be made.", `Run it by hand to see why: sudo bash ${script}`, {
       cause,
-      details: { output: output.slice(-OUTPUT_CHARACTERS_MAX) },
+      details: { output: output.slice(-LIMITS.engineTextCharacters) },
     });
   }
 }

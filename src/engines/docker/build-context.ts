@@ -18,7 +18,7 @@ export interface ContextSources {
   hostCerts: string;
 }
 
-/** What an image is built from, in a fixed order: the Dockerfile, sandbox/ without tests and caches, and extra certificate authorities. */
+/** What an image is built from, in a fixed order: the Dockerfile, sandbox/ without its tests, settings of its tools and caches, and extra certificate authorities. */
 export async function contextFiles(sources: ContextSources = { root: PACKAGE_ROOT, hostCerts: HOST_CERTS }): Promise<ContextFile[]> {
   const { root, hostCerts } = sources;
   const files: ContextFile[] = [{ path: "Dockerfile", bytes: await readFile(join(root, "Dockerfile")) }];
@@ -38,10 +38,14 @@ export async function contextFiles(sources: ContextSources = { root: PACKAGE_ROO
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** What lies in a working checkout beside the sources: tests, and caches of Python and its tools, whose names begin with a dot. */
+/** Tests and the settings of tools would change the image's version and nothing in the image. */
+const BESIDE_THE_SOURCES = ["tests", "pyproject.toml"];
+
+/** What lies in a working checkout beside the sources counts as little: caches of Python and its tools, whose names begin with a dot. */
 function isSource(path: string): boolean {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  return path !== "tests" && name !== "__pycache__" && !name.startsWith(".") && !name.endsWith(".pyc") && !name.endsWith(".egg-info");
+  const isCache = name === "__pycache__" || name.startsWith(".") || name.endsWith(".pyc") || name.endsWith(".egg-info");
+  return !isCache && !BESIDE_THE_SOURCES.includes(path);
 }
 
 /** Times and modes are fixed, so that the engine's build cache sees the same files as the same wherever they were checked out. */

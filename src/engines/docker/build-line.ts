@@ -1,11 +1,11 @@
+import { LIMITS } from "../../limits.ts";
+
 /** One line of an engine's progress. */
 export interface BuildLine {
   stream?: string;
   /** A failing step: the stream then ends like a good one. */
   error?: string;
 }
-
-const LINE_CHARACTERS_MAX = 1024 * 1024;
 
 /** The lines of a build's or a pull's progress, until the stream ends or the signal aborts. */
 export async function* buildLines(stream: NodeJS.ReadableStream, signal: AbortSignal): AsyncGenerator<BuildLine> {
@@ -18,7 +18,7 @@ export async function* buildLines(stream: NodeJS.ReadableStream, signal: AbortSi
     for await (const chunk of stream) {
       const lines = (text + chunk).split("\n");
       text = lines.pop() ?? "";
-      if (text.length > LINE_CHARACTERS_MAX) throw new Error("A line of the engine's progress is too long.");
+      if (text.length > LIMITS.engineLineCharacters) throw new Error("A line of the engine's progress is too long.");
       for (const line of lines) yield parseLine(line);
     }
     yield parseLine(text);

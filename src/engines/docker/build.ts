@@ -1,15 +1,13 @@
 import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
+import { ownCommand } from "../../own-command.ts";
 import type { BuildProgress, ImageFlavour } from "../engine.ts";
 import { type ContextFile, contextArchive } from "./build-context.ts";
 import { type BuildLine, buildLines } from "./build-line.ts";
 import { answered, cancelledError, engineError } from "./errors.ts";
 import { IMAGE_PROTOCOL } from "./image-version.ts";
 
-/** Settings of the host that decide where packages come from. */
-const PASSED_ON = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-const OUTPUT_CHARACTERS_MAX = 4_000;
 /** What comes before and after the steps has a share of the percents. */
 const STEPS_FROM = 5;
 const STEPS_TO = 97;
@@ -20,6 +18,8 @@ export interface BuildPlan {
   base: string;
   files: ContextFile[];
   version: string;
+  /** Where packages come from, as build arguments. */
+  indexes: Record<string, string>;
 }
 
 export interface BuildCallbacks {
@@ -29,8 +29,13 @@ export interface BuildCallbacks {
   signal: AbortSignal;
 }
 
-export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: BuildCallbacks): Promise<void> {
-  const deadline = AbortSignal.timeout(LIMITS.imageBuildMs);
+export async function runBuild(
+  docker: Docker,
+  plan: BuildPlan,
+  callbacks: BuildCallbacks,
+  deadlineMs: number = LIMITS.imageBuildMs,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(deadlineMs);
   // Ending the request makes the engine give the build up.
   const stop = AbortSignal.any([deadline, callbacks.signal]);
   const follower = new BuildFollower(callbacks);
@@ -44,18 +49,13 @@ export async function runBuild(docker: Docker, plan: BuildPlan, callbacks: Build
     // What a broken build has made so far is cache as well.
     follower.end();
     if (callbacks.signal.aborted) throw cancelledError(callbacks.signal.reason);
-    if (deadline.aborted) throw follower.failure(`it took more than ${LIMITS.imageBuildMs / 60_000} minutes`);
+    if (deadline.aborted) throw follower.failure(`it took more than ${Math.round(deadlineMs / 1_000)} s`);
     throw engineError(error, "building the sandbox image");
   }
 }
 
-function buildArguments({ base, version }: BuildPlan): Record<string, string> {
-  const passedOn = PASSED_ON.flatMap((name) => {
-    // Proxies are often set in small letters only; the other names have no such form.
-    const value = process.env[name] ?? (name.endsWith("_PROXY") ? process.env[name.toLowerCase()] : undefined);
-    return value === undefined || value === "" ? [] : [[name, value]];
-  });
-  return { BASE: base, PROTOCOL: String(IMAGE_PROTOCOL), VERSION: version, ...Object.fromEntries(passedOn) };
+function buildArguments({ base, version, indexes }: BuildPlan): Record<string, string> {
+  return { BASE: base, PROTOCOL: String(IMAGE_PROTOCOL), VERSION: version, ...indexes };
 }
 
 /** Turns the builder's lines into progress, stages and, where a step fails, an error. */
@@ -70,7 +70,7 @@ class BuildFollower {
   }
 
   take({ stream = "", error }: BuildLine): void {
-    this.#output = (this.#output + stream + (error ?? "")).slice(-OUTPUT_CHARACTERS_MAX);
+    this.#output = (this.#output + stream + (error ?? "")).slice(-LIMITS.buildTextCharacters);
     if (error !== undefined) throw this.failure("a step failed");
     this.#imageId = /^ ---> ([0-9a-f]{12,64})\s*$/.exec(stream)?.[1] ?? this.#imageId;
     const step = /^Step (\d+)\/(\d+) : ([A-Z]+)/.exec(stream);
@@ -91,7 +91,7 @@ class BuildFollower {
     return new KernelboxError(
       "engine_unavailable",
       `The sandbox image could not be built: ${why} (${this.#step}).`,
-      "What the build said is in the details and in the log. Build it again: kernelbox setup",
+      `What the build said is in the details and in the log. Build it again: ${ownCommand("setup")}`,
       { details: { output: this.#output } },
     );
   }

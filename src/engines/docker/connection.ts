@@ -2,13 +2,12 @@ import http from "node:http";
 import https from "node:https";
 import Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import type { EngineInfo } from "../engine.ts";
 import { candidateEndpoints, type Endpoint, hostSurroundings, type Surroundings } from "./endpoint.ts";
-import { answered, engineError } from "./errors.ts";
-import { startHint } from "./start-hint.ts";
-
-const PROBE_MS = 5_000;
+import { answered, engineError, isSilence } from "./errors.ts";
+import { namedHint, startHint } from "./start-hint.ts";
 
 /** An engine that answered, and what of it decides how a container is made. */
 export interface Connection {
@@ -36,6 +35,7 @@ interface EngineAnswer {
   Runtimes?: Record<string, unknown>;
   MemoryLimit?: boolean;
   PidsLimit?: boolean;
+  CpuCfsQuota?: boolean;
 }
 
 /** The first engine that answers. One that does not, or may not be used, is passed over; the failure that helps most is told when none is left. */
@@ -44,7 +44,7 @@ export async function connect(named: string | undefined, log: Log, around: Surro
   for (const endpoint of candidateEndpoints(named, around)) {
     try {
       const docker = clientOf(endpoint);
-      const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: PROBE_MS });
+      const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: LIMITS.engineProbeMs });
       log.debug({ endpoint: endpoint.label, version: answer.ServerVersion }, "Docker engine found");
       checkLinux(answer);
       warnAboutBounds(answer, log);
@@ -53,13 +53,10 @@ export async function connect(named: string | undefined, log: Log, around: Surro
       const seen = engineError(error, `asking at ${endpoint.label}`);
       log.debug({ endpoint: endpoint.label, err: seen }, "no Docker engine here");
       // A socket that is there but forbidden is nearer to a mend than one that is silent.
-      if (failure === undefined || isDenied(seen)) failure = seen;
+      if (failure === undefined || isDenied(seen)) failure = isSilence(seen) ? withHint(seen, namedHint(endpoint, around)) : seen;
     }
   }
-  throw (
-    failure ??
-    new KernelboxError("engine_unavailable", "No Docker engine was found at any of the usual places.", startHint(around.platform))
-  );
+  throw failure ?? new KernelboxError("engine_unavailable", "No Docker engine was found at any of the usual places.", startHint(around));
 }
 
 /** Every member is given: docker-modem fills what is missing from the environment, and would connect to another engine than the one meant. */
@@ -103,6 +100,7 @@ export async function describeEngine({ docker, endpoint }: Connection): Promise<
     seccomp: security.some((option) => option.includes("seccomp")),
     rootless: security.some((option) => option.includes("rootless")),
     runtimes: traits.runtimes,
+    unbounded: unboundedBy(answer),
   };
 }
 
@@ -119,13 +117,20 @@ function checkLinux({ OSType = "linux" }: EngineAnswer): void {
   );
 }
 
-/** An engine without these controllers takes the bounds and drops them, so that only this line tells. */
+/** An engine without these controllers takes the bounds and drops them, so that only its info tells. */
+function unboundedBy({ MemoryLimit, PidsLimit, CpuCfsQuota }: EngineAnswer): string[] {
+  const bounds = { memory: MemoryLimit, processes: PidsLimit, processors: CpuCfsQuota };
+  return Object.entries(bounds).flatMap(([name, isBounded]) => (isBounded === false ? [name] : []));
+}
+
 function warnAboutBounds(answer: EngineAnswer, log: Log): void {
-  const unbounded = [answer.MemoryLimit === false ? "memory" : "", answer.PidsLimit === false ? "processes" : ""].filter(
-    (name) => name !== "",
-  );
+  const unbounded = unboundedBy(answer);
   if (unbounded.length > 0)
     log.warn({ unbounded }, "this engine cannot bound what a sandbox uses; rootless engines need cgroup v2 with delegation");
+}
+
+function withHint({ code, message, cause, details = {} }: KernelboxError, hint: string): KernelboxError {
+  return new KernelboxError(code, message, hint, { cause, details });
 }
 
 function isDenied(error: KernelboxError): boolean {

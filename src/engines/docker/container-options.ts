@@ -10,7 +10,7 @@ const GID = 1000;
 
 /**
  * The engine's settings for one container, from constants and the spec's own members alone: no object of a caller gets here.
- * test/contract/docker.test.ts sees each of them from the inside and by inspect.
+ * In test/contract, docker-defaults.test.ts sees each of them from the inside and by inspect, and docker-bounds.test.ts crosses the bounds.
  */
 export function containerOptions(
   spec: ContainerSpec,

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
+import { ownCommand } from "../../own-command.ts";
 import type { ContainerSpec, StartedContainer } from "../engine.ts";
 import { attachContainer } from "./attach.ts";
 import type { Connection } from "./connection.ts";
@@ -79,7 +80,7 @@ function createError(thrown: unknown): KernelboxError {
   return inOtherWords(
     error,
     "The Docker engine does not have the image that the sandbox is made from.",
-    "Build it: kernelbox setup. Or pull the one that --image names.",
+    `Build it: ${ownCommand("setup")}. Or pull the one that --image names.`,
   );
 }
 
@@ -90,7 +91,7 @@ function startError(thrown: unknown): KernelboxError {
   return inOtherWords(
     error,
     "The Docker engine could not start the container.",
-    "Its reason is in the details. An image of your own must be built from Kernelbox's Dockerfile; run `kernelbox doctor`.",
+    `Its reason is in the details. An image of your own must be built from Kernelbox's Dockerfile. Look at everything: ${ownCommand("doctor")}`,
   );
 }
 

@@ -1,10 +1,9 @@
 import { Duplex } from "node:stream";
+import { LIMITS } from "../../limits.ts";
 
 const HEADER_BYTES = 8;
 const STDOUT = 1;
 const STDERR = 2;
-/** Engines cut output into pieces of some ten kilobytes. A header that claims more than this is none. */
-const PIECE_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * An attached container's hijacked connection as one duplex stream: what is written goes to its stdin, what is read is its stdout; its stderr is read and
@@ -89,6 +88,6 @@ export class AttachedStream extends Duplex {
     const stream = this.#header[0];
     this.#isStdout = stream === STDOUT;
     this.#pieceLeft = this.#header.readUInt32BE(4);
-    return (this.#isStdout || stream === STDERR) && this.#header.readUIntBE(1, 3) === 0 && this.#pieceLeft <= PIECE_BYTES_MAX;
+    return (this.#isStdout || stream === STDERR) && this.#header.readUIntBE(1, 3) === 0 && this.#pieceLeft <= LIMITS.enginePieceBytes;
   }
 }

@@ -4,13 +4,11 @@ import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import { answered, statusOf } from "./errors.ts";
 
-const POLL_MS = { first: 25, max: 1_000 };
-
 /** Kills and removes, by id or name, and returns when the engine does not know it any more. Fine when it is gone, or about to be. */
-export async function destroyContainer(docker: Docker, idOrName: string): Promise<void> {
+export async function destroyContainer(docker: Docker, idOrName: string, deadlineMs: number = LIMITS.destroyMs): Promise<void> {
   const container = docker.getContainer(idOrName);
-  const deadline = Date.now() + LIMITS.destroyMs;
-  let pollMs = POLL_MS.first;
+  const deadline = Date.now() + deadlineMs;
+  let pollMs: number = LIMITS.destroyPollMs.first;
   let last: unknown;
   while (Date.now() < deadline) {
     try {
@@ -22,16 +20,18 @@ export async function destroyContainer(docker: Docker, idOrName: string): Promis
     } catch (error) {
       const status = statusOf(error);
       if (status === 404) return;
+      last = error;
+      // A timer may be a millisecond early by this clock.
+      if (Date.now() + 1 >= deadline) break;
       // 409: its own end, or somebody else, removes it right now. 500: a mount or a process was still busy. Both pass.
       if (status !== 409 && status !== 500) throw error;
-      last = error;
     }
     await sleep(pollMs);
-    pollMs = Math.min(pollMs * 2, POLL_MS.max);
+    pollMs = Math.min(pollMs * 2, LIMITS.destroyPollMs.max);
   }
   throw new KernelboxError(
     "engine_unavailable",
-    `The Docker engine did not remove a container within ${LIMITS.destroyMs} ms.`,
+    `The Docker engine did not remove a container within ${deadlineMs} ms.`,
     `Remove it by hand: docker rm -f ${/^[\w.-]{1,128}$/.test(idOrName) ? idOrName.slice(0, 64) : "ID"}`,
     { cause: last },
   );

@@ -9,7 +9,11 @@ export interface Endpoint {
   /** For people: where it is, and who said so. Without credentials. */
   label: string;
   address: SocketAddress | HostAddress;
+  /** What named it outright; undefined for one of the usual places. */
+  from?: Naming;
 }
+
+export type Naming = "--docker-host" | "DOCKER_HOST" | "Docker context";
 
 export interface SocketAddress {
   socketPath: string;
@@ -76,11 +80,11 @@ function usualSockets({ env, home, platform, uid }: Surroundings): string[] {
   ];
 }
 
-function endpointOf(host: string, from: string, around: Surroundings, context?: ContextTls): Endpoint {
+function endpointOf(host: string, from: Naming, around: Surroundings, context?: ContextTls): Endpoint {
   for (const prefix of ["unix://", "npipe://"]) {
-    if (host.startsWith(prefix)) return { label: `${host} (${from})`, address: { socketPath: host.slice(prefix.length) } };
+    if (host.startsWith(prefix)) return { label: `${host} (${from})`, address: { socketPath: host.slice(prefix.length) }, from };
   }
-  if (host.startsWith("/")) return { label: `${host} (${from})`, address: { socketPath: host } };
+  if (host.startsWith("/")) return { label: `${host} (${from})`, address: { socketPath: host }, from };
   const url = URL.canParse(host) ? new URL(host) : undefined;
   if (url?.protocol === "ssh:") {
     throw new KernelboxError(
@@ -99,6 +103,7 @@ function endpointOf(host: string, from: string, around: Surroundings, context?: 
   const isTls = url.protocol === "https:" || (context === undefined ? isSet(around.env.DOCKER_TLS_VERIFY) : context.keys !== undefined);
   return {
     label: `${url.protocol}//${url.host} (${from})`,
+    from,
     address: {
       protocol: isTls ? "https" : "http",
       host: url.hostname.replace(/^\[|\]$/g, ""),

@@ -1,9 +1,7 @@
 import { type ErrorCode, KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
-import { startHint } from "./start-hint.ts";
-
-/** The engine's own words are kept, but bounded: they may quote what an image or a container chose to say. */
-const TEXT_CHARACTERS_MAX = 2_000;
+import { ownCommand } from "../../own-command.ts";
+import { restartHint, startHint } from "./start-hint.ts";
 
 interface Translation {
   code: ErrorCode;
@@ -26,7 +24,7 @@ const TLS: Translation = {
 const FAILED: Translation = {
   code: "engine_unavailable",
   says: "The Docker engine failed",
-  hint: () => "Its reason is in the details and in the log; run `kernelbox doctor`.",
+  hint: () => `Its reason is in the details and in the log. Look at everything: ${ownCommand("doctor")}`,
 };
 
 const BY_ERRNO: Record<string, Translation> = {
@@ -55,7 +53,7 @@ const BY_STATUS: Record<number, Translation> = {
   400: {
     code: "engine_unavailable",
     says: "The Docker engine refused the settings",
-    hint: () => "Its reason is in the details; check --memory, --cpus and --runtime, and run `kernelbox doctor`.",
+    hint: () => `Its reason is in the details. Check --memory, --cpus and --runtime, then: ${ownCommand("doctor")}`,
   },
   401: DENIED,
   403: {
@@ -78,12 +76,17 @@ export function deadlineError(doing: string, deadlineMs: number): KernelboxError
   return new KernelboxError(
     "engine_unavailable",
     `The Docker engine did not answer within ${deadlineMs} ms (${doing}).`,
-    "See whether it hangs: docker info. If so, restart it: sudo systemctl restart docker.",
+    `See whether it hangs: docker info. If so, ${restartHint()}`,
   );
 }
 
 export function cancelledError(cause: unknown): KernelboxError {
   return new KernelboxError("cancelled", "The call was cancelled.", "Nothing to do.", { cause });
+}
+
+/** Nobody is there, as opposed to somebody who refuses. */
+export function isSilence(error: KernelboxError): boolean {
+  return BY_ERRNO[errnoOf(error.cause)] === SILENT;
 }
 
 /** The HTTP status that the engine answered with; 0 where it was none. */
@@ -98,8 +101,9 @@ function errnoOf(thrown: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** The engine's own words are kept, but bounded: they may quote what an image or a container chose to say. */
 function textOf(thrown: unknown): string {
-  return (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, TEXT_CHARACTERS_MAX);
+  return (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, LIMITS.engineTextCharacters);
 }
 
 export interface AnswerOptions<T> {

@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { ownCommand } from "../../own-command.ts";
 import type { BuildProgress, ImageFlavour, ImageInfo, Images } from "../engine.ts";
 import { baseImage } from "./base-image.ts";
 import { runBuild } from "./build.ts";
@@ -9,6 +10,7 @@ import { keepBuildCache, removeOlderImages } from "./build-leftovers.ts";
 import { answered } from "./errors.ts";
 import { labelledInfo } from "./image-labels.ts";
 import { contentVersion } from "./image-version.ts";
+import { packageIndexes } from "./package-indexes.ts";
 import { SharedWork } from "./shared-work.ts";
 
 export const REPOSITORY = "kernelbox/sandbox";
@@ -65,7 +67,7 @@ export class DockerImages implements Images {
     const stages: string[] = [];
     let isComplete = false;
     try {
-      const plan = { ref, flavour, base, files, version: contentVersion(files) };
+      const plan = { ref, flavour, base, files, version: contentVersion(files), indexes: await packageIndexes() };
       await runBuild(docker, plan, { onProgress, onStage: (imageId) => stages.push(imageId), signal });
       isComplete = true;
       // The last stage is the image itself, which has its own name.
@@ -75,7 +77,11 @@ export class DockerImages implements Images {
     }
     const built = await this.find(ref);
     if (built === undefined) {
-      throw new KernelboxError("engine_unavailable", "The engine has no sandbox image after its build.", "Build it again: kernelbox setup");
+      throw new KernelboxError(
+        "engine_unavailable",
+        "The engine has no sandbox image after its build.",
+        `Build it again: ${ownCommand("setup")}`,
+      );
     }
     await removeOlderImages(docker, `${REPOSITORY}:${flavour}-`, ref, this.#log);
     onProgress({ percent: 100, step: "done" });

@@ -1,19 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
+import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
 import type { ContainerEvent, ContainerSummary } from "../engine.ts";
 import { answered } from "./errors.ts";
 import { type EngineEvent, nextMoment, parseEventLine } from "./event-line.ts";
 import { OWNER_LABEL } from "./list.ts";
-
-const RETRY_MS = { first: 100, max: 5_000 };
-/** How long what happened during a gap may take to arrive after the stream is open again. */
-const REPLAY_MS = 500;
-const LINE_CHARACTERS_MAX = 1024 * 1024;
-/** Engines remember few hundred events; so many ends may be told again after a gap. */
-const ENDED_KEPT = 1_000;
-const KEEP_ALIVE_MS = 30_000;
 
 export interface WatchSource {
   docker: () => Promise<Docker>;
@@ -44,17 +37,17 @@ export class Watcher {
   }
 
   async run(): Promise<void> {
-    let retryMs = RETRY_MS.first;
+    let retryMs: number = LIMITS.eventRetryMs.first;
     while (!this.#signal.aborted) {
       try {
         const stream = await this.#open();
-        retryMs = RETRY_MS.first;
+        retryMs = LIMITS.eventRetryMs.first;
         await Promise.all([this.#read(stream), this.#compare().catch((error) => stream.destroy(error))]);
       } catch (error) {
         if (!this.#signal.aborted) this.#log.debug({ err: error }, "the engine's event stream broke; it is opened again");
       }
       await sleep(retryMs, undefined, { signal: this.#signal, ref: false }).catch(() => {});
-      retryMs = Math.min(retryMs * 2, RETRY_MS.max);
+      retryMs = Math.min(retryMs * 2, LIMITS.eventRetryMs.max);
     }
   }
 
@@ -70,7 +63,7 @@ export class Watcher {
     stream.once("close", () => this.#signal.removeEventListener("abort", close));
     if (this.#signal.aborted) close();
     // An engine on another host may vanish without a word, and a quiet stream would never find out.
-    stream.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    stream.socket.setKeepAlive(true, LIMITS.eventKeepAliveMs);
     // Until the first event, a gap begins at the engine's own time of now.
     const now = Date.parse(stream.headers.date ?? "");
     if (this.#since === undefined && Number.isFinite(now)) this.#since = String(now / 1_000);
@@ -83,7 +76,7 @@ export class Watcher {
     for await (const chunk of stream as AsyncIterable<string>) {
       const lines = (text + chunk).split("\n");
       text = lines.pop() ?? "";
-      if (text.length > LINE_CHARACTERS_MAX) throw new Error("An event of the engine is too long.");
+      if (text.length > LIMITS.engineLineCharacters) throw new Error("An event of the engine is too long.");
       for (const line of lines) {
         const event = parseEventLine(line);
         if (event !== undefined) this.#take(event);
@@ -107,7 +100,7 @@ export class Watcher {
     const gone = before.filter((containerId) => !running.has(containerId));
     if (gone.length === 0) return;
     // The event, when there is one, knows the exit code.
-    await sleep(REPLAY_MS, undefined, { signal: this.#signal, ref: false }).catch(() => {});
+    await sleep(LIMITS.eventReplayMs, undefined, { signal: this.#signal, ref: false }).catch(() => {});
     if (!this.#signal.aborted) for (const containerId of gone) this.#tellEnd(containerId, -1);
   }
 
@@ -116,7 +109,7 @@ export class Watcher {
     if (this.#ended.has(containerId)) return;
     this.#ended.add(containerId);
     const [oldest] = this.#ended;
-    if (this.#ended.size > ENDED_KEPT && oldest !== undefined) this.#ended.delete(oldest);
+    if (this.#ended.size > LIMITS.eventEndsKept && oldest !== undefined) this.#ended.delete(oldest);
     this.#onEvent({ type: "ended", containerId, exitCode });
   }
 }

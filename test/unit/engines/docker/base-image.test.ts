@@ -1,11 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import http from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import type { ServerResponse } from "node:http";
 import { pino } from "pino";
 import { afterEach, expect, test, vi } from "vitest";
 import { baseImage } from "../../../../src/engines/docker/base-image.ts";
 import { connect } from "../../../../src/engines/docker/connection.ts";
+import { engineSocket } from "../../../helpers/engine-socket.ts";
 
 const OFFICIAL = "debian:trixie-slim";
 const OWN = "kernelbox/base:trixie";
@@ -17,34 +15,22 @@ afterEach(() => {
 });
 
 /** Answers on a socket as an engine with these images, and with a registry or without. */
-async function engineWith(images: string[], pull: (response: http.ServerResponse) => void) {
-  const folder = await mkdtemp(join(tmpdir(), "kernelbox-"));
-  const calls: string[] = [];
-  const server = http.createServer((request, response) => {
-    const url = decodeURIComponent(request.url ?? "");
-    calls.push(url);
-    response.setHeader("content-type", "application/json");
-    if (url.startsWith("/info")) response.end("{}");
-    else if (url.startsWith("/images/create")) pull(response);
-    else if (images.some((image) => url.startsWith(`/images/${image}/json`))) response.end("{}");
+async function engineWith(images: string[], pull: (response: ServerResponse) => void) {
+  let pulls = 0;
+  const engine = await engineSocket({}, (url, response) => {
+    if (url.startsWith("/images/create")) {
+      pulls++;
+      pull(response);
+    } else if (images.some((image) => url.startsWith(`/images/${image}/json`))) response.end("{}");
     else response.writeHead(404).end('{"message":"No such image"}');
   });
-  await new Promise<void>((resolve) => server.listen(join(folder, "engine.sock"), resolve));
-  const { docker } = await connect(`unix://${join(folder, "engine.sock")}`, log);
-  return {
-    docker,
-    pulls: () => calls.filter((url) => url.startsWith("/images/create")).length,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await rm(folder, { recursive: true });
-    },
-  };
+  const { docker } = await connect(engine.host, log);
+  return { docker, pulls: () => pulls, [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose]() };
 }
 
-const noRegistry = (response: http.ServerResponse) => response.writeHead(500).end('{"message":"no such host"}');
-const failsLater = (response: http.ServerResponse) => response.end('{"status":"Pulling"}\n{"error":"connection reset"}\n');
-const succeeds = (response: http.ServerResponse) => response.end('{"status":"Pulling"}\n{"status":"Done"}\n');
+const noRegistry = (response: ServerResponse) => response.writeHead(500).end('{"message":"no such host"}');
+const failsLater = (response: ServerResponse) => response.end('{"status":"Pulling"}\n{"error":"connection reset"}\n');
+const succeeds = (response: ServerResponse) => response.end('{"status":"Pulling"}\n{"status":"Done"}\n');
 
 test("the image that the user named goes before all", async () => {
   await using engine = await engineWith([OFFICIAL, OWN], succeeds);

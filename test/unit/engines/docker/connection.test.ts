@@ -90,6 +90,14 @@ test("where there is none, the hint is the platform's own command, and a later c
   await using machine = await home();
   const engine = createDockerEngine({ log, surroundings: { ...machine.around, platform: "darwin" } });
   await expect(engine.info()).rejects.toMatchObject({ code: "engine_unavailable", hint: expect.stringContaining("open -a Docker") });
+  const linux = {
+    ...machine.around,
+    platform: "linux" as const,
+    exists: (path: string) => path === "/run/systemd/system" || path === "/usr/sbin/dockerd",
+  };
+  await expect(createDockerEngine({ log, surroundings: { ...linux, uid: 1_000 } }).info()).rejects.toMatchObject({
+    hint: "Start it: sudo systemctl enable --now docker. Then try again.",
+  });
   const { mkdir } = await import("node:fs/promises");
   await mkdir(machine.path(".docker/run"), { recursive: true });
   await machine.listen(".docker/run/docker.sock", answering());

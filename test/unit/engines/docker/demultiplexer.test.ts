@@ -7,6 +7,7 @@ import { duplexPair, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { AttachedStream } from "../../../../src/engines/docker/demultiplexer.ts";
+import { LIMITS } from "../../../../src/limits.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -17,6 +18,12 @@ function piece(stream: number, payload: Buffer | string): Buffer {
   header[0] = stream;
   header.writeUInt32BE(bytes.length, 4);
   return Buffer.concat([header, bytes]);
+}
+
+function sized(bytes: number): Buffer {
+  const header = piece(STDOUT, "").subarray(0, 8);
+  header.writeUInt32BE(bytes, 4);
+  return Buffer.concat([header, Buffer.from("x")]);
 }
 
 interface Opened extends AsyncDisposable {
@@ -59,11 +66,14 @@ async function timeMs(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
+/** Shorter times say more about the machine's other work than about ours. */
+const TIME_FLOOR_MS = 10;
+
 /** The best of three: a busy machine makes single runs slow, never fast. */
 async function bestMs(work: () => Promise<unknown>): Promise<number> {
   const times: number[] = [];
   for (let run = 0; run < 3; run++) times.push(await timeMs(work));
-  return Math.min(...times);
+  return Math.max(TIME_FLOOR_MS, Math.min(...times));
 }
 
 /** Through a pair in memory, which hands chunks on as they are. */
@@ -120,7 +130,7 @@ test("what is written arrives unframed and in order", async () => {
 test.for([
   ["an unknown stream", Buffer.from([7, 0, 0, 0, 0, 0, 0, 1, 65])],
   ["bytes that are no zeros", Buffer.from([1, 9, 0, 0, 0, 0, 0, 1, 65])],
-  ["a length over the bound", Buffer.from([1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 65])],
+  ["a length over the bound", sized(LIMITS.enginePieceBytes + 1)],
   ["text of a terminal", Buffer.from("hello, no header")],
 ] as const)("a header with %s is an error", async ([, bytes]) => {
   await using pair = await opened();

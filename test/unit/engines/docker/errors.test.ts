@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { answered, engineError } from "../../../../src/engines/docker/errors.ts";
-import { startHint } from "../../../../src/engines/docker/start-hint.ts";
 import { KernelboxError } from "../../../../src/errors.ts";
+import { LIMITS } from "../../../../src/limits.ts";
 
 const SAID = "rm -rf / said the image";
 const fault = (members: object) => Object.assign(new Error(SAID), members);
@@ -25,13 +25,7 @@ test.for([
 
 test("what the engine says is bounded", () => {
   const error = engineError(new Error("x".repeat(1_000_000)), "listing");
-  expect(String(error.details?.engine_message).length).toBe(2_000);
-});
-
-test("each platform has its own command", () => {
-  expect(startHint("linux")).toContain("systemctl start docker");
-  expect(startHint("darwin")).toContain("open -a Docker");
-  expect(startHint("win32")).toContain("Docker Desktop");
+  expect(String(error.details?.engine_message).length).toBe(LIMITS.engineTextCharacters);
 });
 
 test("an engine that does not answer is given up at the deadline, and its request ended", async () => {

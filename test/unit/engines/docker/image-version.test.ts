@@ -44,6 +44,7 @@ test("the version is the same whatever the path, the times, caches and tests of 
   await utimes(join(other, "Dockerfile"), new Date(0), new Date(0));
   await mkdir(join(other, "sandbox/tests"));
   await writeFile(join(other, "sandbox/tests/test_a.py"), "test");
+  await writeFile(join(other, "sandbox/pyproject.toml"), "[tool.ruff]");
   await mkdir(join(other, "sandbox/kernelbox/__pycache__"));
   await writeFile(join(other, "sandbox/kernelbox/__pycache__/a.pyc"), "cache");
   await mkdir(join(other, "sandbox/.pytest_cache"));

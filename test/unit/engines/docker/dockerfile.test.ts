@@ -1,0 +1,73 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { PACKAGE_ROOT } from "../../../../src/engines/docker/package-files.ts";
+
+/** The Dockerfile's instructions, each with its continuation lines and without comments. */
+const instructions = readFileSync(join(PACKAGE_ROOT, "Dockerfile"), "utf8")
+  .split("\n")
+  .filter((line) => !line.startsWith("#"))
+  .join("\n")
+  .split(/(?<!\\)\n/)
+  .filter((line) => line.trim() !== "");
+
+interface Stage {
+  name: string;
+  from: string;
+  /** Stages that it copies from. */
+  needs: string[];
+}
+
+const stages: Stage[] = [];
+for (const line of instructions) {
+  const from = /^FROM (\S+) AS (\S+)$/.exec(line);
+  if (from !== null) stages.push({ name: from[2] ?? "", from: from[1] ?? "", needs: [] });
+  const copied = /^COPY --from=(\S+)/.exec(line)?.[1];
+  if (copied !== undefined) stages.at(-1)?.needs.push(copied);
+}
+
+function neededBy(name: string): Set<string> {
+  const stage = stages.find((each) => each.name === name);
+  if (stage === undefined) return new Set();
+  return new Set([name, ...[stage.from, ...stage.needs].flatMap((below) => [...neededBy(below)])]);
+}
+
+test("nothing in it is for BuildKit alone: no mounts, no heredocs, no other syntax", () => {
+  expect(instructions.length).toBeGreaterThan(30);
+  for (const line of instructions) {
+    expect(line).not.toMatch(/^(RUN|COPY|ADD)\s+--(mount|network|security|link|chmod|parents|exclude)/);
+    expect(line).not.toMatch(/<<-?\s*["']?[A-Za-z_]+/);
+  }
+  expect(readFileSync(join(PACKAGE_ROOT, "Dockerfile"), "utf8")).not.toMatch(/^#\s*syntax=/m);
+});
+
+test("a flavour's build meets no stage that only another flavour needs: the legacy builder builds all that lie above its target", () => {
+  expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(["base", "core", "full"]));
+  const above = stages
+    .slice(
+      0,
+      stages.findIndex(({ name }) => name === "core"),
+    )
+    .map(({ name }) => name);
+  expect(above.filter((name) => !neededBy("core").has(name))).toEqual([]);
+});
+
+test("no flavour is made from a stage that has the installers", () => {
+  for (const flavour of ["core", "full"]) {
+    const stage = stages.find(({ name }) => name === flavour);
+    expect(stage?.from).toBe("base");
+    expect(stage?.needs.every((name) => name.endsWith("-packages"))).toBe(true);
+  }
+});
+
+test("both flavours run the same program, with their own code after the packages", () => {
+  const of = (flavour: string) => {
+    const start = instructions.findIndex((line) => line.endsWith(` AS ${flavour}`));
+    const rest = instructions.slice(start + 1);
+    const end = rest.findIndex((line) => line.startsWith("FROM "));
+    return rest
+      .slice(0, end < 0 ? undefined : end)
+      .map((line) => line.replaceAll(flavour, "FLAVOUR").replaceAll("core-packages", "FLAVOUR-packages"));
+  };
+  expect(of("core")).toEqual(of("full"));
+});
