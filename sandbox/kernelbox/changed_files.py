@@ -11,6 +11,8 @@ from .files import PART_PREFIX
 
 Json = dict[str, Any]
 
+# A sparse file can claim more than a server's kind of number holds.
+_SIZE_MAX = 2**53 - 1
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
@@ -26,7 +28,7 @@ def changes(before: Snapshot, after: Snapshot) -> tuple[list[Json], int]:
     """The files that were created or modified, by path, and how many more there are past the bound."""
     changed = sorted((path, known) for path, known in after.files.items() if before.files.get(path) != known)
     told = [
-        {"path": path, "change": "modified" if path in before.files else "created", "size_bytes": known[1]}
+        {"path": path, "change": "modified" if path in before.files else "created", "size_bytes": min(known[1], _SIZE_MAX)}
         for path, known in changed[: limits.CHANGED_FILES]
     ]
     return told, len(changed) - len(told)

@@ -1,15 +1,15 @@
-"""The byte stream to the server: attaching, epochs, the lease, requests."""
+"""The byte stream to the server: attaching, epochs, requests."""
 
 import asyncio
 import json
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import frames, limits
 from .errors import RequestError, from_os_error
 from .frames import Decoder, Frame
+from .lease import Lease
 from .outbox import Outbox
 from .transfer import Transfer
 
@@ -29,27 +29,22 @@ class Channel:
         handler: Handler,
         hello: Callable[[], Json],
         on_attach: Callable[[], None],
-        on_lease_end: Callable[[], None],
+        lease: Lease,
     ) -> None:
         self._loop = loop
         self._in_fd = in_fd
         self._handler = handler
         self._hello = hello
         self._on_attach = on_attach
-        self._on_lease_end = on_lease_end
+        self._lease = lease
         self._decoder = Decoder()
         self._epoch = 0
         self._requests: dict[int, tuple[asyncio.Task[None], Transfer]] = {}
         self._unfinished: dict[int, bytearray] = {}
-        self._lease_s = limits.FIRST_LEASE_S
-        self._heard = self._ticked = time.monotonic()
-        # One lease more after a sleep of the machine, and no second one before a server was heard again.
-        self._has_granted = False
         self.outbox = Outbox(loop, out_fd)
         self.is_attached = False
         os.set_blocking(in_fd, False)
         loop.add_reader(in_fd, self._readable)
-        loop.call_later(limits.TICK_S, self._tick)
 
     @property
     def epoch(self) -> int:
@@ -73,28 +68,13 @@ class Channel:
         for frame in self._decoder.push(chunk):
             self._handle(frame)
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        if now - self._ticked > limits.SLEPT_S and not self._has_granted:
-            self._heard = now
-            self._has_granted = True
-        self._ticked = now
-        if now - self._heard > self._lease_s:
-            self._on_lease_end()
-            return
-        self._loop.call_later(limits.TICK_S, self._tick)
-
-    def _hear(self) -> None:
-        self._heard = time.monotonic()
-        self._has_granted = False
-
     def _handle(self, frame: Frame) -> None:
         if frame.kind == frames.ATTACH:
             self._attach(frame.payload)
             return
         if not self.is_attached:
             return
-        self._hear()
+        self._lease.renew()
         match frame.kind:
             case frames.PING:
                 self.outbox.control(frames.encode(frames.PONG, 0, frame.payload[:8]))
@@ -120,13 +100,12 @@ class Channel:
             nonce = bytes.fromhex(attach["nonce"])
             protocol = int(attach["protocol"])
             lease_s = float(attach["lease_s"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return
         if epoch <= self._epoch or len(nonce) != 16:
             return
         self._epoch = epoch
-        self._hear()
-        self._lease_s = min(max(lease_s, 1.0), limits.LEASE_S_MAX)
+        self._lease.set(lease_s)
         for task, _ in self._requests.values():
             task.cancel()
         self._requests.clear()
@@ -160,6 +139,13 @@ class Channel:
         task = self._loop.create_task(self._serve(frame, transfer))
         if frame.stream != 0:
             self._requests[frame.stream] = (task, transfer)
+            task.add_done_callback(lambda task: self._answer_unbegun(task, transfer))
+
+    def _answer_unbegun(self, task: asyncio.Task[None], transfer: Transfer) -> None:
+        """A request that was given up before it had begun has no code that could answer it."""
+        if self._requests.get(transfer.stream, (None,))[0] is task:
+            del self._requests[transfer.stream]
+            self._respond(transfer, {"error": RequestError("cancelled", "the request was given up").as_json()})
 
     async def _serve(self, frame: Frame, transfer: Transfer) -> None:
         epoch = self._epoch

@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
-from . import changed_files, limits
-from .errors import RequestError
+from . import limits
+from .errors import RequestError, from_os_error
 from .event_log import now
 from .execution import Execution
 from .kernel import Kernel
 from .kernel_client import Message
-from .paths import HOME
 from .reaper import Reaper
 
 Json = dict[str, Any]
@@ -60,6 +59,8 @@ class Context:
 
     async def start(self) -> None:
         """Starts the first kernel, or a new one where the last has ended; waits until it answers."""
+        if self._is_deleted:
+            raise RequestError("not_found", "there is no such context")
         if self._start is None or self._start.done():
             if self._kernel is not None and self._kernel.is_ready:
                 return
@@ -79,7 +80,7 @@ class Context:
     def delete(self) -> None:
         self._is_deleted = True
         for execution in [*self.queue]:
-            execution.finish("cancelled", max(1, self.incarnation), variables="kept", reason=None)
+            execution.finish("cancelled", max(1, self.incarnation), variables="lost", reason="killed")
         self.queue.clear()
         running = self.running
         self._abandon_kernel()
@@ -179,6 +180,8 @@ class Context:
     def _abandon_kernel(self) -> None:
         if self._start is not None:
             self._start.cancel()
+            # A task that was told to end has not ended yet; nobody may wait for it.
+            self._start = None
         if self._kernel is not None:
             self._kernel.abandon()
             self._kernel = None
@@ -194,13 +197,17 @@ class Context:
                 self._loop.create_task(self._start_then_send(self.running))
 
     async def _start_then_send(self, execution: Execution) -> None:
+        if execution.is_ended:
+            return
         try:
             await self.start()
-        except (RequestError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the execution must end
             if execution.is_ended:
                 return
-            details = error.details if isinstance(error, RequestError) and error.details else {}
-            execution.fail("KernelStartError", "The kernel would not start.", str(details.get("last_words", "")))
+            refusal = error if isinstance(error, RequestError) else from_os_error(error) if isinstance(error, OSError) else None
+            why = type(error).__name__ if refusal is None else refusal.message
+            words = (refusal.details or {}).get("last_words", "") if refusal is not None else ""
+            execution.fail("KernelStartError", f"The kernel would not start: {why}.", str(words))
             self._end(execution, "died", variables="lost", reason="exited", incarnation=max(1, self.incarnation))
             return
         except asyncio.CancelledError:
@@ -215,12 +222,16 @@ class Context:
 
     def _send(self, execution: Execution) -> None:
         assert self._kernel is not None
-        execution.files_before = changed_files.look(HOME)
+        execution.look_at_files()
         loss, self._loss = self._loss, None
         stops_at = datetime.now(UTC) + timedelta(seconds=execution.timeout_s)
         execution.start(self.incarnation, loss, stops_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
         self._later(execution.timeout_s, lambda: self._stop(execution, "timeout"))
-        execution.message_id = self._kernel.execute(execution.code, execution.env)
+        try:
+            execution.message_id = self._kernel.execute(execution.code, execution.env)
+        except OSError:
+            self._kernel.reconnect()
+            execution.message_id = self._kernel.execute(execution.code, execution.env)
 
     def _stop(self, execution: Execution, why: str) -> None:
         """Interrupt; a kernel that has not ended the code after the grace is killed."""
@@ -238,17 +249,28 @@ class Context:
         if kernel is None:
             return
         kernel.interrupt()
-        self._later(limits.INTERRUPT_GRACE_S, lambda: None if execution.is_ended else kernel.kill())
+        self._later(limits.INTERRUPT_GRACE_S, lambda: self._end_grace(execution, kernel))
+
+    def _end_grace(self, execution: Execution, kernel: Kernel) -> None:
+        if execution.is_ended:
+            return
+        if execution.is_idle:
+            # The interrupt met ipykernel between the code's end and its reply: no reply comes, and the kernel is well.
+            self._complete(execution)
+        else:
+            kernel.kill()
 
     def _output(self, message: Message) -> None:
         execution = self.running
-        if execution is None or message.parent_id != execution.message_id:
+        if execution is None or not execution.message_id or message.parent_id != execution.message_id:
             # Of a thread or a process that an earlier execution has left: it belongs to that one, or to nobody.
             execution = self._finished.get(message.parent_id)
             if execution is not None and message.kind != "status":
                 execution.output(message)
             return
         execution.output(message)
+        if execution.stopping is not None:
+            self._output_while_stopping(execution, message)
         if execution.is_complete:
             self._complete(execution)
         elif self._is_ahead_of_the_server(execution):
@@ -256,9 +278,16 @@ class Context:
         elif execution.is_idle and message.kind == "status":
             self._expect_other_half(execution)
 
+    def _output_while_stopping(self, execution: Execution, message: Message) -> None:
+        if execution.log.is_full:
+            execution.log.drop()
+        if message.kind == "execute_input" and self._kernel is not None:
+            # The interrupt came before the code had begun, when a kernel ignores it.
+            self._later(limits.SECOND_INTERRUPT_S, self._kernel.interrupt)
+
     def _reply(self, message: Message) -> None:
         execution = self.running
-        if execution is None or message.parent_id != execution.message_id:
+        if execution is None or not execution.message_id or message.parent_id != execution.message_id:
             return
         execution.take_reply(message.content)
         if execution.is_complete:
@@ -275,7 +304,8 @@ class Context:
                 self._expect_other_half(execution)
                 return
             missing = "its end was not announced" if execution.reply is not None else "its reply did not come"
-            execution.notices.append(f"The kernel's protocol was cut short: {missing}.")
+            execution.notices.append(f"The kernel's protocol was cut short: {missing}. Output may be missing.")
+            self._kernel.reconnect()
             self._complete(execution)
 
         self._later(limits.SECOND_HALF_S, give_up)
@@ -286,7 +316,17 @@ class Context:
             state = "timeout" if execution.stopping == "timeout" else "cancelled"
         else:
             state = "ok" if (execution.reply or {}).get("status") == "ok" else "error"
-        self._end(execution, state, variables="kept", reason=None, incarnation=self.incarnation)
+        kernel = self._kernel
+        if kernel is not None and kernel.is_alive:
+            self._end(execution, state, variables="kept", reason=None, incarnation=self.incarnation)
+            return
+        # These were its last words, and it is dead or about to be: its end is told here, and not once more.
+        if execution.stopping is not None:
+            reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
+        else:
+            reason = "exited" if kernel is None else kernel.death_reason()
+        self._abandon_kernel()
+        self._end(execution, state, variables="lost", reason=reason, incarnation=self.incarnation + 1)
 
     def _end(
         self,
@@ -306,7 +346,7 @@ class Context:
             self._stall.cancel()
             self._stall = None
         self._resume()
-        self._report_files(execution)
+        execution.report_files()
         if variables == "lost":
             # This execution tells it.
             self._loss = None
@@ -321,24 +361,10 @@ class Context:
             self._loop.create_task(self._start_quietly())
         self._pump()
 
-    def _report_files(self, execution: Execution) -> None:
-        before = execution.files_before
-        if before is None:
-            return
-        after = changed_files.look(HOME)
-        if not (before.is_complete and after.is_complete):
-            execution.notices.append("The workspace has too many files to tell which of them changed.")
-            return
-        changed, more = changed_files.changes(before, after)
-        for file in changed:
-            execution.log.append("file", file)
-        if more:
-            execution.notices.append(f"{more} more changed files are not told one by one; use list_directory.")
-
     async def _start_quietly(self) -> None:
         try:
             await self.start()
-        except (RequestError, OSError, asyncio.CancelledError):
+        except BaseException:  # noqa: BLE001
             # Whoever needs the kernel next starts it again, and is told why it does not.
             pass
 

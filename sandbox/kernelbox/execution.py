@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import limits, mime
+from . import changed_files, limits, mime
 from .changed_files import Snapshot
 from .event_log import EventLog, now
-from .kernel_client import Message
+from .kernel_client import REFUSED, Message
+from .paths import HOME
 
 Json = dict[str, Any]
 
@@ -35,7 +36,6 @@ class Execution:
     started: float = 0.0
     ended: float = 0.0
     notices: list[str] = field(default_factory=list)
-    dropped_late: int = 0
     files_before: Snapshot | None = None
 
     @property
@@ -58,8 +58,13 @@ class Execution:
         self.log.append("status", data)
 
     def output(self, message: Message) -> None:
+        if self.is_ended and self.log.is_full:
+            # Late, and nobody took what was late before it.
+            return
         content = message.content
-        if message.kind == "stream":
+        if REFUSED in content:
+            self.notices.append(f"An output of {content[REFUSED]} bytes has too many values to be taken.")
+        elif message.kind == "stream":
             self._stream(content)
         elif message.kind in _DISPLAYS:
             self._display(message)
@@ -72,13 +77,16 @@ class Execution:
 
     def take_reply(self, content: Json) -> None:
         """The reply is the truth: a kernel may send no `error` message, for an ExceptionGroup, say."""
-        self.reply = content
+        # No more of it is needed, and code can make it as large as a message may be.
+        self.reply = {name: content.get(name) for name in ("status", "execution_count")}
         if content.get("status") == "error" and not self.has_error:
             self._error(content)
 
     def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, exit_code: int = 0, exit_signal: int = 0) -> None:
         self.state = state
         self.ended = time.monotonic()
+        # It is kept for a server that comes back, which asks for its events only.
+        self.code, self.env, self.files_before = "", {}, None
         data: Json = {
             "state": state,
             "incarnation": incarnation,
@@ -95,6 +103,24 @@ class Execution:
             data["exit_signal"] = exit_signal
         self.log.finish(data)
 
+    def look_at_files(self) -> None:
+        self.files_before = changed_files.look(HOME)
+
+    def report_files(self) -> None:
+        """The files of the workspace that were written since it was looked at."""
+        before = self.files_before
+        if before is None:
+            return
+        after = changed_files.look(HOME)
+        if not (before.is_complete and after.is_complete):
+            self.notices.append("The workspace has too many files to tell which of them changed.")
+            return
+        changed, more = changed_files.changes(before, after)
+        for file in changed:
+            self.log.append("file", file)
+        if more:
+            self.notices.append(f"{more} more changed files are not told one by one; use list_directory.")
+
     def fail(self, name: str, value: str, traceback: str) -> None:
         self.has_error = True
         self.log.append("error", {"name": name, "value": value, "traceback": [traceback] if traceback else []})
@@ -104,16 +130,10 @@ class Execution:
         if name not in ("stdout", "stderr") or not isinstance(text, str):
             return
         late = {"late": True} if self.is_ended else {}
-        if late and self.log.is_full:
-            self.dropped_late += 1
-            return
         for at in range(0, len(text), limits.STREAM_CHARACTERS):
             self.log.append("stream", {"name": name, "text": text[at : at + limits.STREAM_CHARACTERS], **late})
 
     def _display(self, message: Message) -> None:
-        if self.is_ended and self.log.is_full:
-            self.dropped_late += 1
-            return
         bundle, metadata, attachments = mime.pack(message.content.get("data"), message.content.get("metadata"))
         data: Json = {"mime": bundle, "metadata": metadata}
         transient = message.content.get("transient")

@@ -1,6 +1,7 @@
 """Reading, writing and listing files for the server, as the unprivileged user, by descriptor."""
 
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -89,9 +90,10 @@ class Files:
         start = None if after is None else unquote_to_bytes(after).split(b"/")
         fd = self._paths.open(path, os.O_RDONLY | os.O_DIRECTORY)
         entries: list[Json] = []
+        size = 0
         last: bytes | None = None
         for name, found in _beneath(fd, os.fsencode(path), depth, start):
-            if len(entries) == limit:
+            if len(entries) == limit or size > limits.LIST_BYTES:
                 assert last is not None
                 return {"path": path, "entries": entries, "next": _cursor(last)}
             last = name
@@ -100,13 +102,18 @@ class Files:
             if text.encode() != name:
                 entry["lossy"] = True
             entries.append(entry)
+            # At most six bytes a character, twice a name, and the rest.
+            size += 12 * len(name) + 200
         return {"path": path, "entries": entries}
 
 
 def _beneath(fd: int, path: bytes, depth: int, after: list[bytes] | None) -> Iterator[tuple[bytes, os.stat_result]]:
     """What lies in the folder, part by part in byte order; closes the descriptor. A folder that vanishes meanwhile is empty."""
     try:
-        names = sorted(os.fsencode(name) for name in os.listdir(fd))
+        with os.scandir(fd) as scan:
+            names = sorted(os.fsencode(entry.name) for entry in itertools.islice(scan, limits.FOLDER_ENTRIES + 1))
+        if len(names) > limits.FOLDER_ENTRIES:
+            raise RequestError("too_large", f"a folder with more than {limits.FOLDER_ENTRIES} entries")
         for name in names:
             full = path + b"/" + name
             parts = full.split(b"/")
@@ -150,26 +157,39 @@ async def _replace(folder: int, name: str, transfer: Transfer, mode: int, only_n
 
 
 async def _append(folder: int, name: str, transfer: Transfer) -> int:
+    """Nothing is written before all of it is here, so that giving up leaves the file as it is, whoever else appends to it."""
+    part = os.memfd_create("append", os.MFD_CLOEXEC)
     fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        size = _regular(fd).st_size
+        _regular(fd)
+        await _receive(part, transfer)
+        before, appended = os.fstat(fd).st_size, 0
         try:
-            return size + await _receive(fd, transfer)
-        except BaseException:
-            os.ftruncate(fd, size)
+            while piece := os.pread(part, limits.READ_BYTES, appended):
+                appended += os.write(fd, piece)
+        except OSError:
+            # The disk is full, say. What others have appended meanwhile is not ours to cut.
+            if os.fstat(fd).st_size == before + appended:
+                os.ftruncate(fd, before)
             raise
+        return os.fstat(fd).st_size
     finally:
         os.close(fd)
+        os.close(part)
 
 
 async def _receive(fd: int, transfer: Transfer) -> int:
     size = 0
     while (piece := await transfer.receive()) is not None:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
+        _write(fd, piece)
         size += len(piece)
     return size
+
+
+def _write(fd: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _regular(fd: int) -> os.stat_result:
@@ -182,9 +202,10 @@ def _regular(fd: int) -> os.stat_result:
 
 
 def _stat_at(folder: int, name: str) -> os.stat_result | None:
+    """None where it is not there, or where the folder's mode keeps it from us."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
 
 
@@ -205,7 +226,7 @@ def _entry(path: str, name: str, found: os.stat_result) -> Json:
         "name": name,
         "path": path,
         "type": next((text for is_it, text in types if is_it(kind)), "other"),
-        "size_bytes": found.st_size,
+        "size_bytes": min(found.st_size, 2**53 - 1),
         "mode": _mode(found),
         "owner": _OWNERS.get(found.st_uid, str(found.st_uid)),
         "group": _OWNERS.get(found.st_gid, str(found.st_gid)),

@@ -36,19 +36,24 @@ class Kernel:
         self._on_end = on_end
         self._answered: asyncio.Future[None] = loop.create_future()
         self._buried: asyncio.Future[None] = loop.create_future()
+        self._is_doomed = False
         self._info_replied = False
         self._output_seen = False
         self._oom_kills = usage.oom_kills()
         self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
-        self._client = KernelClient(loop, self._process.connection, on_output=self._output, on_reply=self._reply)
+        self._client = self._connect()
+
+    def _connect(self) -> KernelClient:
+        return KernelClient(self._loop, self._process.connection, on_output=self._output, on_reply=self._reply)
 
     @property
     def is_ready(self) -> bool:
-        return self._process.is_alive and self._answered.done()
+        return self.is_alive and self._answered.done()
 
     @property
     def is_alive(self) -> bool:
-        return self._process.is_alive
+        """False also for one that was killed and has not ended yet."""
+        return self._process.is_alive and not self._is_doomed
 
     @property
     def exit_code(self) -> int:
@@ -73,7 +78,7 @@ class Kernel:
                 if self._loop.time() >= deadline and not self._answered.done():
                     self.kill()
                     raise RequestError("deadline_exceeded", f"the kernel did not answer within {timeout_s:g} s")
-            if not self._process.is_alive:
+            if not self.is_alive:
                 words = self._process.last_words()
                 details = {"last_words": words, "exit_code": self.exit_code, "exit_signal": self.exit_signal}
                 raise RequestError("kernel_died", "the kernel ended while it was starting", details)
@@ -101,7 +106,13 @@ class Kernel:
         self._process.interrupt()
 
     def kill(self) -> None:
+        self._is_doomed = True
         self._process.kill()
+
+    def reconnect(self) -> None:
+        """New sockets: a message that was larger than ours take has closed the old ones for good."""
+        self._client.close()
+        self._client = self._connect()
 
     def pause(self) -> None:
         self._client.pause()
@@ -147,9 +158,14 @@ class Kernel:
         self._loop.call_later(limits.LAST_MESSAGES_S, self._bury)
 
     def _bury(self) -> None:
-        self._client.drain()
-        self._client.close()
-        self._buried.set_result(None)
+        try:
+            self._client.drain()
+        finally:
+            self._client.close()
+            self._buried.set_result(None)
+            self._tell_end()
+
+    def _tell_end(self) -> None:
         if self._answered.done():
             self._on_end(self)
         else:

@@ -17,8 +17,11 @@ from .kernel_process import Connection
 
 Json = dict[str, Any]
 
+# What stands in for content that would cost too much to read: its bytes.
+REFUSED = "$refused"
 _DELIMITER = b"<IDS|MSG>"
 _BATCH = 32
+_BATCH_S = 0.02
 
 
 @dataclass(slots=True)
@@ -71,7 +74,7 @@ class KernelClient:
         return socket
 
     def send(self, kind: str, content: Json, metadata: Json | None = None) -> str:
-        """Gives the message's id, which answers bear as their parent."""
+        """Gives the message's id, which answers bear as their parent. OSError where the socket takes nothing."""
         message_id = uuid.uuid4().hex
         header = {
             "msg_id": message_id,
@@ -85,7 +88,10 @@ class KernelClient:
         digest = hmac.new(self._key, digestmod=hashlib.sha256)
         for part in parts:
             digest.update(part)
-        self._shell.send_multipart([_DELIMITER, digest.hexdigest().encode(), *parts], zmq.NOBLOCK)
+        try:
+            self._shell.send_multipart([_DELIMITER, digest.hexdigest().encode(), *parts], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            raise OSError(error.errno, "the kernel's socket takes nothing") from None
         # Sending may use up the edge that the descriptor signals readable messages with.
         self._schedule(self._shell)
         return message_id
@@ -124,11 +130,14 @@ class KernelClient:
 
     def _readable(self, socket: "zmq.Socket[bytes]") -> None:
         self._scheduled.discard(socket)
+        until = self._loop.time() + _BATCH_S
         for _ in range(_BATCH):
             if self._is_closed or (socket is self._iopub and self._is_paused):
                 return
             if not self._take(socket):
                 return
+            if self._loop.time() > until:
+                break
         # The descriptor signals edges only: what is left must be asked for, after others had their turn.
         self._schedule(socket)
 
@@ -141,7 +150,11 @@ class KernelClient:
             return False
         message = _parse(parts)
         if message is not None:
-            (self._on_output if socket is self._iopub else self._on_reply)(message)
+            deliver = self._on_output if socket is self._iopub else self._on_reply
+            try:
+                deliver(message)
+            except Exception:  # noqa: BLE001  a message that breaks what we assume costs itself: reading must go on
+                pass
         return True
 
 
@@ -149,13 +162,24 @@ def _parse(parts: list[bytes]) -> Message | None:
     """A message, or None for what is none: user code can write to these sockets too."""
     try:
         at = parts.index(_DELIMITER)
-        header, parent, metadata, content = (json.loads(part) for part in parts[at + 2 : at + 6])
+        header, parent, metadata = (_load(part) for part in parts[at + 2 : at + 5])
+        content = _load(parts[at + 5]) if _is_affordable(parts[at + 5]) else {REFUSED: len(parts[at + 5])}
         kind, parent_id = header["msg_type"], parent.get("msg_id", "")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     if not (isinstance(kind, str) and isinstance(parent_id, str) and isinstance(content, dict) and isinstance(metadata, dict)):
         return None
     return Message(kind, parent_id, content, metadata)
+
+
+def _load(part: bytes) -> Any:
+    """ipykernel sends names of files that are not UTF-8 as the bytes that they are."""
+    return json.loads(part.decode("utf-8", "replace"))
+
+
+def _is_affordable(part: bytes) -> bool:
+    """Some bytes a value as text become a hundred as objects."""
+    return len(part) < limits.MESSAGE_VALUES or part.count(b",") + part.count(b"[") + part.count(b"{") < limits.MESSAGE_VALUES
 
 
 def _dump(value: Json) -> bytes:

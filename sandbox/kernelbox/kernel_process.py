@@ -1,9 +1,9 @@
 """A kernel's process: how it is started, interrupted and ended."""
 
+import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +48,18 @@ class Connection:
     ports: dict[str, int]
 
     def address(self, channel: str) -> str:
-        return f"ipc://{self.folder}/k-{self.ports[channel]}"
+        return f"ipc://{self._socket(channel)}"
+
+    def remove(self) -> None:
+        """Our own files, each by its name: code may have put a million others there, and removing those would take us a while."""
+        for path in (f"{self.folder}/connection.json", *map(self._socket, self.ports)):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.folder)
+
+    def _socket(self, channel: str) -> str:
+        return f"{self.folder}/k-{self.ports[channel]}"
 
 
 class KernelProcess:
@@ -83,7 +94,7 @@ class KernelProcess:
         self.exit_signal = exit_signal
         self._process.returncode = -exit_signal or exit_code
         _kill_all(_family(self.pid))
-        shutil.rmtree(self.connection.folder, ignore_errors=True)
+        self.connection.remove()
 
     def last_words(self) -> str:
         """What it wrote to stderr before it could speak the protocol. Text of user code, perhaps."""
@@ -119,20 +130,23 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
     path = os.path.join(folder, "connection.json")
     words = os.memfd_create("last-words", os.MFD_CLOEXEC)
     try:
-        with open(path, "w") as file:
+        # Never through what other code of the same uid may have put there: a FIFO, a link.
+        with open(path, "x") as file:
             json.dump(_connection_json(connection), file)
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", launcher, path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=words,
-            cwd=cwd,
+            cwd=_existing(cwd),
             env={**_ENVIRONMENT, **env},
             start_new_session=True,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         os.close(words)
-        shutil.rmtree(folder, ignore_errors=True)
+        connection.remove()
+        if isinstance(error, ValueError):
+            raise RequestError("invalid_argument", "the environment or the folder cannot be given to a process") from None
         raise from_os_error(error) from None
     kernel = KernelProcess(process, connection, words)
 
@@ -142,6 +156,15 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
 
     reaper.expect(process.pid, ended)
     return kernel
+
+
+def _existing(cwd: str) -> str:
+    """Code may have removed its own folder; a context must not be lost with it."""
+    try:
+        os.makedirs(cwd, exist_ok=True)
+    except OSError:
+        return HOME
+    return cwd
 
 
 def _connection_json(connection: Connection) -> Json:
@@ -159,7 +182,12 @@ def _family(pid: int) -> list[int]:
     """The process, all that descend from it and all of its session, by what /proc tells. A daemon that has left both is not found."""
     children: dict[int, list[int]] = {}
     family = {pid}
-    for name in os.listdir("/proc"):
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        # Out of descriptors, say. The process itself can be killed without any.
+        return [pid]
+    for name in names:
         if not name.isdigit():
             continue
         try:

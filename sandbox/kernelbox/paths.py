@@ -106,14 +106,15 @@ def _has_openat2() -> bool:
 
 def _openat2(folder: int, name: str, flags: int, mode: int) -> int:
     how = _OPEN_HOW.pack(flags, mode if flags & os.O_CREAT else 0, _RESOLVE)
-    while True:
+    for _ in range(limits.OPEN_TRIES):
         fd = int(_libc.syscall(_OPENAT2, folder, os.fsencode(name), how, len(how)))
         if fd >= 0:
             return fd
         code = ctypes.get_errno()
-        # EAGAIN: a rename raced with the look-up; the kernel asks to try again.
+        # EAGAIN: a rename raced with the look-up, and the kernel asks to try again. Code that holds a lease on the file gets us the same, for ever.
         if code not in (errno.EAGAIN, errno.EINTR):
             raise OSError(code, os.strerror(code))
+    raise RequestError("busy", "somebody holds the file")
 
 
 def _walk(root: int, parts: list[str], flags: int, mode: int) -> int:

@@ -46,7 +46,8 @@ class Pictures:
 
             def read(piece: int) -> bytes:
                 nonlocal position
-                data = os.pread(fitted, piece, position)
+                # Code of the same uid may have made the file longer since.
+                data = os.pread(fitted, min(piece, found - position), position)
                 position += len(data)
                 return data
 

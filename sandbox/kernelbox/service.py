@@ -44,7 +44,6 @@ class Service:
             "version": os.environ.get("KERNELBOX_IMAGE_VERSION", ""),
             "languages": os.environ.get("KERNELBOX_LANGUAGES", "python").split(","),
             "pid": os.getpid(),
-            "contexts": [context.describe() for context in self._contexts.values()],
             "executions": [
                 {
                     "execution_id": execution.execution_id,
@@ -52,7 +51,7 @@ class Service:
                     "status": execution.state,
                     "last_event": execution.log.last,
                 }
-                for execution in self._executions.values()
+                for execution in list(self._executions.values())[-limits.HELLO_EXECUTIONS :]
             ],
         }
 
@@ -106,6 +105,7 @@ class Service:
     async def _create_context(self, params: Json) -> Json:
         context_id = params["context_id"]
         known = self._contexts.get(context_id)
+        is_new = known is None
         if known is None:
             if len(self._contexts) >= limits.CONTEXTS:
                 raise RequestError("limit_exceeded", f"there are {limits.CONTEXTS} contexts already")
@@ -113,7 +113,7 @@ class Service:
                 context_id,
                 language=params["language"],
                 cwd=self._working_folder(params.get("cwd") or HOME),
-                env={str(name): str(value) for name, value in (params.get("env") or {}).items()},
+                env=_environment(params),
                 name=params.get("name"),
                 start_timeout_s=float(params.get("start_timeout_s") or limits.START_TIMEOUT_S),
                 loop=self._loop,
@@ -123,8 +123,10 @@ class Service:
         try:
             await known.start()
         except BaseException:
-            self._contexts.pop(context_id, None)
-            known.delete()
+            # One that was there before, and that a server asks for again, stays.
+            if is_new:
+                self._contexts.pop(context_id, None)
+                known.delete()
             raise
         return known.describe()
 
@@ -144,6 +146,9 @@ class Service:
         code = params["code"]
         if not isinstance(code, str) or len(code) > limits.CODE_BYTES:
             raise RequestError("too_large", f"more than {limits.CODE_BYTES} characters of code")
+        timeout_s = float(params["timeout_s"])
+        if not 0 < timeout_s <= limits.TIMEOUT_S_MAX:
+            raise RequestError("invalid_argument", "the timeout is not valid")
         self._forget_old()
 
         def send(message: bytes, hold: bool) -> None:
@@ -154,8 +159,8 @@ class Service:
             execution_id,
             context.context_id,
             code,
-            float(params["timeout_s"]),
-            {str(name): str(value) for name, value in (params.get("env") or {}).items()},
+            timeout_s,
+            _environment(params),
             EventLog(execution_id, context.context_id, send),
         )
         self._followed.add(execution_id)
@@ -204,3 +209,12 @@ class Service:
         if execution is None:
             raise RequestError("not_found", "there is no such execution")
         return execution
+
+
+def _environment(params: Json) -> dict[str, str]:
+    env = {str(name): str(value) for name, value in (params.get("env") or {}).items()}
+    try:
+        "".join((*env, *env.values())).encode()
+    except UnicodeEncodeError:
+        raise RequestError("invalid_argument", "the environment is not Unicode text") from None
+    return env

@@ -9,11 +9,11 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 import uuid
 from typing import Any, NoReturn
 
 from .channel import Channel
+from .lease import Lease
 from .service import Service
 
 _PR_SET_DUMPABLE = 4
@@ -46,6 +46,7 @@ def main() -> None:
         send_event=lambda message, hold: channel.send_event(message, hold=hold),
         shut_down=shut_down,
     )
+    lease = Lease(lambda: end(EXIT_LEASE))
     channel = Channel(
         loop,
         in_fd,
@@ -53,9 +54,9 @@ def main() -> None:
         handler=service.handle,
         hello=hello,
         on_attach=service.attached,
-        on_lease_end=lambda: end(EXIT_LEASE),
+        lease=lease,
     )
-    _end_at_the_engines_word(lambda: end(EXIT_OK))
+    lease.watch()
     loop.run_forever()
 
 
@@ -81,19 +82,6 @@ def _take_protocol_descriptors() -> tuple[int, int]:
 def _block_signals() -> None:
     """All but SIGCHLD. Kernels unblock them at their start (kernels/python.py)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGCHLD})
-
-
-def _end_at_the_engines_word(end: Any) -> None:
-    """SIGTERM ends us when it comes from outside, where it has no sender in our own process namespace; user code's does not."""
-
-    def wait() -> None:
-        while True:
-            info = signal.sigwaitinfo({signal.SIGTERM})
-            # SI_USER cannot be forged for another process, unlike the sender of a queued signal.
-            if info.si_code == 0 and info.si_pid == 0:
-                end()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from . import frames, limits
+from .errors import RequestError
 from .outbox import Outbox
 
 
@@ -20,6 +21,7 @@ class Transfer:
         self._may_receive = limits.CREDIT_BYTES
         self._consumed = 0
         self._is_ended = False
+        self._is_overdrawn = False
         self._may_send = limits.CREDIT_BYTES
 
     # Called by the channel.
@@ -28,7 +30,10 @@ class Transfer:
         self._may_receive -= len(payload)
         if self._may_receive >= 0:
             self._received.append(payload)
-            self._changed.set()
+        else:
+            # What is left out once must not look like a whole file.
+            self._is_overdrawn = True
+        self._changed.set()
 
     def end(self) -> None:
         self._is_ended = True
@@ -42,6 +47,8 @@ class Transfer:
 
     async def receive(self) -> bytes | None:
         """The next piece, or None behind the last one."""
+        if self._is_overdrawn:
+            raise RequestError("invalid_argument", "more bytes than there was credit for")
         while not self._received:
             if self._is_ended:
                 return None

@@ -8,6 +8,7 @@ from unittest import mock
 from kernelbox import frames, limits
 from kernelbox.channel import Channel
 from kernelbox.errors import RequestError
+from kernelbox.lease import Lease
 
 NONCE = "0123456789abcdef0123456789abcdef"
 
@@ -17,10 +18,10 @@ class ChannelTest(unittest.IsolatedAsyncioTestCase):
         in_read, self.to = os.pipe()
         self.out, out_write = os.pipe()
         os.set_blocking(self.out, False)
-        self.ended = asyncio.Event()
         self.attached = 0
         self.calls = []
         self.decoder = frames.Decoder()
+        self.lease = Lease(lambda: None)
         self.channel = Channel(
             asyncio.get_running_loop(),
             in_read,
@@ -28,7 +29,7 @@ class ChannelTest(unittest.IsolatedAsyncioTestCase):
             handler=self.handle,
             hello=lambda: {"boot_id": "b"},
             on_attach=self.count,
-            on_lease_end=self.ended.set,
+            lease=self.lease,
         )
 
     def count(self):
@@ -135,28 +136,28 @@ class ChannelTest(unittest.IsolatedAsyncioTestCase):
         (pong,) = await self.receive()
         self.assertEqual((pong.kind, pong.payload), (frames.PONG, b"12345678"))
 
-    async def test_the_lease_ends_without_a_server_and_is_renewed_by_any_frame(self):
-        with mock.patch.object(limits, "TICK_S", 0.05):
-            self.attach(1, lease_s=1)
-            await self.receive(0.2)
-            for _ in range(10):
-                self.send(frames.PING, 0, bytes(8))
-                await asyncio.sleep(0.2)
-            self.assertFalse(self.ended.is_set())
-            begun = time.monotonic()
-            await asyncio.wait_for(self.ended.wait(), 5)
-            self.assertGreater(time.monotonic() - begun, 0.7)
+    async def test_any_frame_of_the_server_renews_the_lease_and_no_other_does(self):
+        with mock.patch.object(self.lease, "renew") as renew, mock.patch.object(self.lease, "set") as set_lease:
+            self.send(frames.PING, 0, bytes(8))
+            await self.receive()
+            self.assertFalse(renew.called)
+            self.attach(1, lease_s=7)
+            await self.receive()
+            set_lease.assert_called_once_with(7.0)
+            self.send(frames.PING, 0, bytes(8))
+            await self.receive()
+            self.assertTrue(renew.called)
 
-    async def test_a_machine_that_slept_grants_one_lease_more(self):
-        self.attach(1, lease_s=2)
+    async def test_a_request_that_is_given_up_before_it_began_is_answered_and_forgotten(self):
+        self.attach(1)
         await self.receive()
-        late = time.monotonic() + 1_000
-        with mock.patch("kernelbox.channel.time.monotonic", return_value=late):
-            self.channel._tick()
-        self.assertFalse(self.ended.is_set())
-        with mock.patch("kernelbox.channel.time.monotonic", return_value=late + 1_000):
-            self.channel._tick()
-        self.assertTrue(self.ended.is_set(), "a second sleep, with no server heard in between, grants no other lease")
+        with mock.patch.object(limits, "OPEN_REQUESTS", 5):
+            for stream in range(1, 9):
+                request = frames.encode(frames.REQUEST, stream, json.dumps({"method": "slow"}).encode())
+                os.write(self.to, request + frames.encode(frames.ABORT, stream))
+                (answer,) = await self.receive(0.02)
+                self.assertEqual(json.loads(answer.payload)["error"]["code"], "cancelled")
+        self.assertEqual(self.channel._requests, {})
 
     async def test_never_blocks_on_a_server_that_does_not_read(self):
         self.attach(1)

@@ -1,8 +1,13 @@
 import asyncio
+import fcntl
+import json
 import os
 import shutil
+import signal
 import tempfile
+import time
 import unittest
+from unittest import mock
 
 from kernelbox import limits
 from kernelbox.errors import RequestError
@@ -26,6 +31,8 @@ class Wire:
 
 class FilesTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
+        # What a broken lease sends to its holder would end this process.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.folder = tempfile.mkdtemp()
         self.paths = Paths({"/home/user": self.folder})
         self.files = Files(self.paths)
@@ -145,6 +152,47 @@ class FilesTest(unittest.IsolatedAsyncioTestCase):
             self.assertLess(len(seen), 20)
         self.assertEqual([path for path, _, _ in seen[:6]], [f"/home/user/{name}" for name in ("a", "a/x", "a/y", "a-b", "b\nc", "c%41")])
         self.assertEqual([lossy for _, _, lossy in seen[6:]], [True] * 3)
+
+    async def test_a_list_is_bounded_whatever_is_in_the_folder(self):
+        os.makedirs(self.there("closed/in"))
+        os.chmod(self.there("closed"), 0o600)
+        for n in range(300):
+            open(self.there("\1" * 200 + f"{n:03}"), "w").close()
+        with mock.patch.object(limits, "LIST_BYTES", 100_000):
+            page = self.files.list({"path": ".", "depth": 3, "limit": 5_000})
+            self.assertLess(len(json.dumps(page)), 120_000)
+            names, after = len(page["entries"]), page["next"]
+            while after is not None:
+                page = self.files.list({"path": ".", "depth": 3, "limit": 5_000, "after": after})
+                names, after = names + len(page["entries"]), page.get("next")
+        self.assertEqual(names, 301)
+        os.chmod(self.there("closed"), 0o700)
+        with mock.patch.object(limits, "FOLDER_ENTRIES", 100), self.assertRaises(RequestError) as caught:
+            self.files.list({"path": "."})
+        self.assertEqual(caught.exception.code, "too_large")
+
+    async def test_a_file_that_code_holds_a_lease_on_costs_a_refusal_not_the_supervisor(self):
+        with open(self.there("leased"), "w") as file:
+            try:
+                fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            except OSError as error:
+                self.skipTest(f"this file system has no leases: {error}")
+            begun = time.monotonic()
+            with self.assertRaises(RequestError) as caught:
+                await self.files.read({"path": "leased"}, Transfer(1, Wire()))
+            self.assertEqual(caught.exception.code, "busy")
+            self.assertLess(time.monotonic() - begun, 1)
+
+    async def test_an_append_that_is_given_up_cuts_nothing_that_code_wrote_meanwhile(self):
+        await self.write("log", b"one\n")
+        task = await self.write("log", b"half", end=False, append=True)
+        with open(self.there("log"), "a") as file:
+            file.write("code\n")
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        with open(self.there("log")) as file:
+            self.assertEqual(file.read(), "one\ncode\n")
 
     async def test_a_file_that_shrinks_while_it_is_read_ends_the_transfer(self):
         with open(self.there("f"), "wb") as file:

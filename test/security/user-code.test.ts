@@ -53,6 +53,38 @@ sent > 50, x
   expect(await run("x")).toMatchObject({ result: "1", state: { incarnation: 1 } });
 });
 
+it("can neither limit nor starve the supervisor, nor end it by a signal that claims to come from outside", async () => {
+  const reply = await run(`
+import ctypes, os, resource, signal
+libc = ctypes.CDLL(None, use_errno=True)
+tries = {}
+def attempt(name, action):
+    try:
+        action(); tries[name] = 'ALLOWED'
+    except OSError as error:
+        tries[name] = error.errno
+threads = [1] + [int(t) for t in os.listdir('/proc/1/task')]
+for pid in threads:
+    attempt(f'cpu {pid}', lambda: resource.prlimit(pid, resource.RLIMIT_CPU, (1, 1)))
+    attempt(f'files {pid}', lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, 0)))
+    attempt(f'priority {pid}', lambda: os.setpriority(os.PRIO_PROCESS, pid, 19))
+    attempt(f'scheduler {pid}', lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)))
+# Fills the queue of pending signals, so that the kernel drops who sends the next one.
+info = (ctypes.c_int * 32)(signal.SIGRTMIN, 0, -1)
+queued = 0
+while libc.syscall(129, 1, int(signal.SIGRTMIN), ctypes.byref(info)) == 0 and queued < 200_000: queued += 1
+info[0] = signal.SIGTERM
+libc.syscall(129, 1, int(signal.SIGTERM), ctypes.byref(info))
+own = resource.prlimit(0, resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, own)
+os.nice(1)
+[name for name, result in tries.items() if result == 'ALLOWED'], len(tries) >= 8, queued > 10
+`);
+  expect(reply).toMatchObject({ status: "ok", result: "([], True, True)" });
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(await run("1 + 1")).toMatchObject({ result: "2", state: { incarnation: 1 } });
+});
+
 it("cannot impersonate the supervisor on its own descriptors", async () => {
   const forged = await run(
     `

@@ -28,6 +28,9 @@ _libc = ctypes.CDLL(None)
 
 
 class BarrierOutStream(OutStream):
+    # Longer than a kernel may be held back; what it says on giving up would go into the user's own stderr.
+    flush_timeout = 60
+
     def __init__(self, session: Any, pub_thread: Any, name: str, echo: Any = None, **options: Any) -> None:
         self._drain_lock = threading.RLock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -36,10 +39,18 @@ class BarrierOutStream(OutStream):
         self._c_stream = ctypes.c_void_p.in_dll(_libc, name)
         # The copy of the output on the process's own stdout is dropped: it leads nowhere.
         super().__init__(session, pub_thread, name, echo=None, **options)
+        os.register_at_fork(after_in_child=self._forget_parents_text)
 
     def fileno(self) -> int:
         """The watched descriptor, so that a subprocess given this stream is captured too."""
         return self._original_stdstream_fd if self._should_watch else super().fileno()
+
+    def _forget_parents_text(self) -> None:
+        """A forked child has copies of what the parent is about to send, and of locks that a thread of the parent may hold."""
+        self._drain_lock = threading.RLock()
+        self._buffer_lock = threading.RLock()
+        self._buffers.clear()
+        self._pending = 0
 
     def write(self, string: str) -> int:
         if not isinstance(string, str):
@@ -106,9 +117,15 @@ class BarrierOutStream(OutStream):
 
     def _take(self, data: bytes) -> None:
         text = self._decoder.decode(data)
-        if text:
-            self._pending += len(text)
+        if not text:
+            return
+        self._pending += len(text)
+        # It belongs to the code that runs now, not to whichever thread or task happened to drain the pipe.
+        token = self._parent_header.set(self._parent_header_global)
+        try:
             super().write(text)
+        finally:
+            self._parent_header.reset(token)
 
     def _put(self, text: str) -> None:
         self._pending += len(text)

@@ -5,6 +5,7 @@ itself is made of. The user's own packages and folder join the path afterwards.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,10 @@ from typing import Any
 _BAKED_MATPLOTLIB = "/opt/mpl"
 _BACKLOG = 256
 _HIGH_WATER_MARK = 32
+_ERROR_CHARACTERS = 64 * 1024
+_TRACEBACK_LINES = 500
+# All values of one message: 16 MiB of a picture as base64, and its other forms.
+_BUNDLE_BYTES = 30_000_000
 
 
 def main(connection_file: str) -> None:
@@ -41,8 +46,8 @@ def main(connection_file: str) -> None:
             """Environment variables for one execution come in its metadata, so code is never changed to set them."""
             env = parent.get("metadata", {}).get("kernelbox_env") or {}
             before = {name: os.environ.get(name) for name in env}
-            os.environ.update(env)
             try:
+                os.environ.update(env)
                 await super().execute_request(stream, ident, parent)
             finally:
                 for name, value in before.items():
@@ -71,6 +76,7 @@ def main(connection_file: str) -> None:
     app.config.IPCompleter.use_jedi = False
     app.initialize(["-f", connection_file])
     app.kernel._execute_sleep = 0
+    _bound_messages(app.session)
 
     formatters = app.shell.display_formatter.formatters
     formatters[VALUE_TYPE] = ValueFormatter(parent=app.shell.display_formatter)
@@ -139,6 +145,46 @@ def _bound_backlog(thread: Any) -> None:
         schedule(action)
 
     thread.schedule = bounded
+
+
+def _bound_messages(session: Any) -> None:
+    """A message that is larger than the other side takes would cost the connection, and with it the cell's end."""
+    send = session.send
+
+    def bounded(stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **options: Any) -> Any:
+        inner = msg_or_type.get("content") if isinstance(msg_or_type, dict) else content
+        if isinstance(inner, dict):
+            _bound_content(inner)
+        return send(stream, msg_or_type, content, *args, **options)
+
+    session.send = bounded
+
+
+def _bound_content(content: dict[str, Any]) -> None:
+    if isinstance(content.get("evalue"), str):
+        content["evalue"] = content["evalue"][:_ERROR_CHARACTERS]
+    if isinstance(content.get("traceback"), list):
+        content["traceback"] = [line[:_ERROR_CHARACTERS] for line in content["traceback"][:_TRACEBACK_LINES] if isinstance(line, str)]
+    if "payload" in content:
+        # For a notebook's pager and next cell; nobody here reads it.
+        content["payload"] = []
+    if isinstance(content.get("data"), dict):
+        left = _BUNDLE_BYTES
+        for kind, value in content["data"].items():
+            size = _json_bytes(value)
+            if size > left:
+                # The supervisor takes no such mark as a value, and counts what it stands for as left out.
+                content["data"][kind] = {"$omitted": size}
+            else:
+                left -= size
+
+
+def _json_bytes(value: Any) -> int:
+    try:
+        return len(json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace"))
+    except (TypeError, ValueError, RecursionError):
+        # It cannot be sent either, which is for whoever sends to say.
+        return 0
 
 
 def _join_user_packages() -> None:

@@ -21,11 +21,10 @@ const ALLOWED = {
   /** Threads and processes. What sets ids works on the ids that the sandbox has, as shells and servers do at start. */
   processes: `arch_prctl capget capset execve execveat exit exit_group fork futex futex_requeue futex_wait futex_waitv futex_wake get_robust_list
     getegid geteuid getgid getgroups getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit getrusage getsid gettid getuid
-    ioprio_get ioprio_set kill pidfd_open pidfd_send_signal prctl prlimit64 restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask
+    ioprio_get ioprio_set kill pidfd_open pidfd_send_signal prctl restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask
     rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
-    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
-    sched_setscheduler sched_yield set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setpgid setpriority setregid setresgid
-    setresuid setreuid setrlimit setsid setuid sigaltstack tgkill tkill vfork wait4 waitid`,
+    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_yield
+    set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setpgid setregid setresgid setresuid setreuid setrlimit setsid setuid sigaltstack tgkill tkill vfork wait4 waitid`,
   /** Programs that lock themselves in: file, xz. These only ever take rights away. */
   confinement: "landlock_add_rule landlock_create_ruleset landlock_restrict_self seccomp",
   time: `alarm clock_getres clock_gettime clock_nanosleep getitimer gettimeofday nanosleep setitimer time timer_create timer_delete
@@ -42,6 +41,7 @@ const ALLOWED = {
 const ENOSYS = 38;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: a clone with any of these would make a namespace. */
 const CLONE_NAMESPACE_FLAGS = 0x7e020000;
+const SCHED_OTHER = 0;
 const AF_NETLINK = 16;
 const NETLINK_ROUTE = 0;
 /** AF_UNIX, AF_INET, AF_INET6. No AF_VSOCK, which reaches a hypervisor, no AF_ALG, AF_PACKET and other seldom trodden code. */
@@ -73,6 +73,13 @@ const profile = {
     ...["socket", "socketpair"].flatMap((name) => SOCKET_FAMILIES.map((family) => allow([name], [equals(0, family)]))),
     // getifaddrs asks the routing part of netlink; its other parts, the packet filter's among them, stay shut.
     allow(["socket"], [equals(0, AF_NETLINK), equals(2, NETLINK_ROUTE)]),
+    // A process's own limits and priority only, or a look at another's limits: the supervisor has the same uid, and a limit can end it.
+    allow(["prlimit64"], [equals(0, 0)]),
+    allow(["prlimit64"], [equals(2, 0)]),
+    allow(["sched_setattr", "sched_setparam", "sched_setscheduler"], [equals(0, 0)]),
+    // libzmq gives each of its threads the usual policy, by the thread's own number, and ends the process where it may not.
+    allow(["sched_setscheduler"], [equals(1, SCHED_OTHER)]),
+    allow(["setpriority"], [equals(1, 0)]),
     ...PERSONALITIES.map((persona) => allow(["personality"], [equals(0, persona)])),
   ],
 };
