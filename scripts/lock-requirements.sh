@@ -29,6 +29,10 @@ lock full
 lock core --constraint full.txt
 lock build
 
+# What checks the supervisor runs with the Python of whoever develops.
+(cd ../tests && uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+  --python-version 3.10 "${upgrade[@]}" check.in --output-file check.txt)
+
 # Every wheel of the image has to exist for both architectures, or a build on the other one would end in a compiler that is not there.
 for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28; do
   timeout 300 uv pip install --quiet --dry-run --require-hashes --only-binary :all: --python-version 3.13 --python-platform "$platform" \
