@@ -1,6 +1,6 @@
 import mime from "mime";
 import { pictureType } from "./picture-type.ts";
-import { characterBoundary, textOf } from "./read-window.ts";
+import { characterBoundary, textOf } from "./utf8.ts";
 
 const UNKNOWN_TYPE = "application/octet-stream";
 const TEXT = "text/plain";

@@ -1,6 +1,7 @@
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { Source } from "./sources.ts";
+import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, leadingContinuations, textOf } from "./utf8.ts";
 
 export interface LineWindow {
   content: string;
@@ -11,7 +12,6 @@ export interface LineWindow {
 }
 
 const NEWLINE = 0x0a;
-const CHARACTER_BYTES_MAX = 4;
 
 /** Bytes of a source, at most `limit`. */
 export async function readBytes(source: Source, offset: number, limit: number): Promise<Buffer> {
@@ -98,16 +98,6 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   return { content: decodeText(shown), lines: null, nextOffset: null, nextOffsetBytes: keptFrom + shown.length };
 }
 
-/** The text, or undefined for what is not UTF-8; what holds NUL is taken for binary too. */
-export function textOf(bytes: Buffer): string | undefined {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return text.includes("\0") ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}
-
 /** UTF-8 or a clear refusal. */
 export function decodeText(bytes: Buffer): string {
   const text = textOf(bytes);
@@ -117,33 +107,6 @@ export function decodeText(bytes: Buffer): string {
     "The file is not UTF-8 text.",
     'Read it with encoding "base64", or open it in code with its own encoding.',
   );
-}
-
-/** Where the last whole UTF-8 character ends. */
-export function characterBoundary(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(CHARACTER_BYTES_MAX, bytes.length); back++) {
-    const byte = bytes[bytes.length - back] as number;
-    if (isContinuation(byte)) continue;
-    return characterBytes(byte) > back ? bytes.length - back : bytes.length;
-  }
-  return bytes.length;
-}
-
-/** How many bytes a character has, by its first; what begins none counts as one. */
-function characterBytes(first: number | undefined): number {
-  if (first === undefined || first < 0xc0 || first >= 0xf8) return 1;
-  return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-}
-
-/** Bytes of a character that began before; as many are never left of one that was whole. */
-function leadingContinuations(bytes: Buffer): number {
-  const first = bytes.subarray(0, CHARACTER_BYTES_MAX).findIndex((byte) => !isContinuation(byte));
-  return first === -1 ? Math.min(bytes.length, CHARACTER_BYTES_MAX - 1) : first;
-}
-
-/** Continuation bytes are 10xxxxxx. */
-function isContinuation(byte: number): boolean {
-  return (byte & 0xc0) === 0x80;
 }
 
 function countLines(bytes: Buffer): number {
