@@ -1,4 +1,4 @@
-import type { ContainerEvent, Engine, EngineInfo } from "../engines/engine.ts";
+import type { ContainerEvent, Engine } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
@@ -106,10 +106,6 @@ export class Sandboxes {
 
   lossWasTold(sandbox: Sandbox): void {
     for (const losses of [this.#untold, this.#unrefused]) if (losses.get(sandbox.principal) === sandbox) losses.delete(sandbox.principal);
-  }
-
-  engineInfo(): Promise<EngineInfo> {
-    return this.#options.engine.info();
   }
 
   async close(): Promise<void> {

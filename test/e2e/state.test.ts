@@ -52,7 +52,11 @@ describe("replies tell the truth about state", () => {
   it("tells how a kernel died while code ran", async () => {
     const { context_id } = (await client.call("create_context")).structured;
     const exited = await client.run("print('last', flush=True)\nimport os\nos._exit(7)", { context_id });
-    expect(exited.structured).toMatchObject({ status: "died", state: { variables: "lost", reason: "exited", incarnation: 2 } });
+    expect(exited.structured).toMatchObject({
+      status: "died",
+      stdout: "last\n",
+      state: { variables: "lost", reason: "exited", incarnation: 2 },
+    });
     expect(exited.structured.state.message).toContain("exit code 7");
     const killed = await client.run("import os\nos.kill(os.getpid(), 9)", { context_id });
     expect(killed.structured).toMatchObject({ status: "died", state: { reason: "killed", incarnation: 3 } });

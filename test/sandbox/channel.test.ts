@@ -147,9 +147,12 @@ describe("a channel that breaks", () => {
 });
 
 describe("output", () => {
-  it("loses no byte of a subprocess, a hundred times, and keeps the order of print and descriptor", async () => {
+  it("loses no byte of a subprocess, a hundred times beside busy processes, and keeps the order of print and descriptor", async () => {
     await using box = await startSandbox();
     const context = await box.context();
+    // Where capture loses its tail at all, it does under load: a sixth of the cells with ipykernel's own.
+    const load = "import subprocess\nbusy = [subprocess.Popen(['bash', '-c', 'while :; do :; done']) for _ in range(4)]";
+    await (await box.start(await box.context(), load)).ended;
     for (let n = 0; n < 50; n++) {
       const running = await box.start(
         context,
@@ -183,8 +186,22 @@ describe("output", () => {
     running.holdBack = false;
     box.sandbox.acknowledge(running.executionId, running.events.at(-1)?.seq ?? 0);
     expect(await running.ended).toMatchObject({ data: { state: "ok" } });
-    expect(running.text().endsWith("end\n")).toBe(true);
-    expect(running.events.some((event) => event.type === "gap")).toBe(false);
+    expect(running.text()).toBe(`${Array.from({ length: 40_000 }, (_, n) => `${n} ${"x".repeat(1_000)}\n`).join("")}end\n`);
+  });
+
+  it("of five thousand displays arrives whole, though the reader sleeps: ZeroMQ's own bound would have dropped most of it", async () => {
+    await using box = await startSandbox();
+    const context = await box.context();
+    const running = await box.start(
+      context,
+      "from IPython.display import display\nfor n in range(5_000): display({'text/plain': f'{n} ' + 'x' * 5_000}, raw=True)",
+    );
+    running.holdBack = true;
+    await pause(4_000);
+    running.holdBack = false;
+    box.sandbox.acknowledge(running.executionId, running.events.at(-1)?.seq ?? 0);
+    expect(await running.ended).toMatchObject({ data: { state: "ok" } });
+    expect(running.events.filter((event) => event.type === "display_data")).toHaveLength(5_000);
   });
 
   it("past the bound, for a server that never acknowledges: the middle is dropped and counted, and the code ends", async () => {

@@ -89,17 +89,20 @@ it("cannot impersonate the supervisor on its own descriptors", async () => {
   const forged = await run(
     `
 import os, json, struct
-event = json.dumps({'result': {'forged': True}}).encode()
-frame = struct.pack('>BBII', 0x4B, 4, 1, len(event)) + event
+answer = json.dumps({'result': {'forged': True}}).encode()
+frame = struct.pack('>BBII', 0x4B, 4, 1, len(answer)) + answer
 for fd in range(0, 64):
-    try: os.write(fd, frame)
-    except OSError: pass
+    for bytes_ in (frame, b'no frame at all'):
+        try: os.write(fd, bytes_)
+        except OSError: pass
 'written'
 `,
     { timeout_s: 5 },
   );
   // It spoils its own kernel, and nothing else.
   expect(["ok", "error", "died", "timeout"]).toContain(forged.status);
+  // Bytes that are no frame would have ended the channel, had any descriptor led there.
+  expect(client.stderr()).not.toContain("the channel broke");
   expect((await run("2 + 2")).result).toBe("4");
 });
 
@@ -197,7 +200,7 @@ def reach():
 {'uid': os.getuid(), 'caps': status['CapEff'], 'nnp': status['NoNewPrivs'], 'seccomp': status['Seccomp'],
  'interfaces': [name for _, name in socket.if_nameindex()], 'reach': reach(),
  'sockets': [p for p in ('/var/run/docker.sock', '/run/docker.sock') if os.path.exists(p)],
- 'secrets': [k for k in os.environ if any(w in k.upper() for w in ('TOKEN', 'SECRET', 'PASSWORD'))]}
+ 'killed_first': open('/proc/self/oom_score_adj').read().strip(), 'secrets': [k for k in os.environ if any(w in k.upper() for w in ('TOKEN', 'SECRET', 'PASSWORD'))]}
 `);
   expect(reply.result_json).toEqual({
     uid: 1000,
@@ -207,6 +210,7 @@ def reach():
     interfaces: ["lo"],
     reach: 101,
     sockets: [],
+    killed_first: "1000",
     secrets: [],
   });
 });
