@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
-from . import limits
+from . import limits, usage
 from .errors import RequestError, from_os_error
 from .event_log import now
 from .execution import Execution
@@ -138,6 +138,7 @@ class Context:
             await self._kernel.buried()
             self._kernel.abandon()
         self.incarnation += 1
+        await self._room()
         self._kernel = Kernel(
             self._loop,
             self._reaper,
@@ -151,6 +152,13 @@ class Context:
         await self._kernel.ready(self._start_timeout_s)
         self._active_at = now()
 
+    async def _room(self) -> None:
+        """Processes that were killed a moment ago count against the sandbox's bound until they are collected: a full table may be about to empty."""
+        for _ in range(limits.ROOM_TRIES):
+            if usage.free_processes() >= limits.KERNEL_PROCESSES:
+                return
+            await asyncio.sleep(limits.ROOM_WAIT_S)
+
     def _kernel_ended(self, kernel: Kernel) -> None:
         execution = self.running
         if execution is None or not execution.message_id:
@@ -162,6 +170,7 @@ class Context:
             reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
             self._end(execution, execution.stopping, variables="lost", reason=reason, incarnation=incarnation)
             return
+        execution.notices.append("What the kernel said in its last milliseconds may be missing.")
         self._end(
             execution,
             "died",

@@ -52,6 +52,10 @@ HELLO_EXECUTIONS = 1_000
 CODE_BYTES = 2 * MIB
 
 START_TIMEOUT_S = 60.0
+# Processes and threads of a kernel that starts, and how long they are waited for.
+KERNEL_PROCESSES = 40
+ROOM_TRIES = 40
+ROOM_WAIT_S = 0.05
 TIMEOUT_S_MAX = 7 * 24 * 3_600.0
 INTERRUPT_GRACE_S = 3.0
 # After the kernel has begun code that is to be stopped already.

@@ -17,6 +17,13 @@ def oom_kills() -> int:
     return 0
 
 
+def free_processes() -> int:
+    """How many more processes and threads this container may have; many where nobody bounds them."""
+    folder = Path("/sys/fs/cgroup/pids") if _V1.is_dir() else _V2
+    bound = _number(folder / "pids.max")
+    return bound - _number(folder / "pids.current") if bound else 2**31
+
+
 def usage() -> dict[str, Any]:
     is_v1 = _V1.is_dir()
     cpu_ns = _number(Path("/sys/fs/cgroup/cpuacct/cpuacct.usage"))

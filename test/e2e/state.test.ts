@@ -51,13 +51,14 @@ describe("replies tell the truth about state", () => {
 
   it("tells how a kernel died while code ran", async () => {
     const { context_id } = (await client.call("create_context")).structured;
-    const exited = await client.run("print('last', flush=True)\nimport os\nos._exit(7)", { context_id });
+    const exited = await client.run("print('last', flush=True)\nimport os, time\ntime.sleep(0.2)\nos._exit(7)", { context_id });
     expect(exited.structured).toMatchObject({
       status: "died",
       stdout: "last\n",
       state: { variables: "lost", reason: "exited", incarnation: 2 },
     });
     expect(exited.structured.state.message).toContain("exit code 7");
+    expect(exited.structured.notices).toEqual([expect.stringContaining("may be missing")]);
     const killed = await client.run("import os\nos.kill(os.getpid(), 9)", { context_id });
     expect(killed.structured).toMatchObject({ status: "died", state: { reason: "killed", incarnation: 3 } });
   });
