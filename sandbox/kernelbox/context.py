@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
-from . import limits, usage
+from . import limits
 from .errors import RequestError, from_os_error
 from .event_log import now
 from .execution import Execution
-from .kernel import Kernel
+from .kernel import Kernel, room_for_a_kernel
 from .kernel_client import Message
 from .reaper import Reaper
 
@@ -138,7 +138,7 @@ class Context:
             await self._kernel.buried()
             self._kernel.abandon()
         self.incarnation += 1
-        await self._room()
+        await room_for_a_kernel()
         self._kernel = Kernel(
             self._loop,
             self._reaper,
@@ -151,13 +151,6 @@ class Context:
         )
         await self._kernel.ready(self._start_timeout_s)
         self._active_at = now()
-
-    async def _room(self) -> None:
-        """Processes that were killed a moment ago count against the sandbox's bound until they are collected: a full table may be about to empty."""
-        for _ in range(limits.ROOM_TRIES):
-            if usage.free_processes() >= limits.KERNEL_PROCESSES:
-                return
-            await asyncio.sleep(limits.ROOM_WAIT_S)
 
     def _kernel_ended(self, kernel: Kernel) -> None:
         execution = self.running

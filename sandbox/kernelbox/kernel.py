@@ -15,6 +15,14 @@ Json = dict[str, Any]
 _SIGKILL = 9
 
 
+async def room_for_a_kernel() -> None:
+    """Processes that were killed a moment ago count against the sandbox's bound until they are collected: a full table may be about to empty."""
+    for _ in range(limits.ROOM_TRIES):
+        if usage.free_processes() >= limits.KERNEL_PROCESSES:
+            return
+        await asyncio.sleep(limits.ROOM_WAIT_S)
+
+
 class Kernel:
     """Starts with its constructor, is usable after `ready`, and says once, through `on_end`, that it has ended after that."""
 
