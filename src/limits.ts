@@ -1,4 +1,4 @@
-/** Every bound of the server in one table. Units are in the names; each bound has a test that crosses it. */
+/** The bounds of the server in one table. Units are in the names. A test crosses each that can be crossed without waiting for minutes. */
 const KB = 1_000;
 const KiB = 1_024;
 const MiB = 1_024 * KiB;

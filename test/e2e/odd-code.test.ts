@@ -108,14 +108,3 @@ it("a forked child does not say again what its parent has said", async () => {
   expect(reply.stdout.match(/parent/g)).toHaveLength(1);
   expect(reply.stdout).toContain("end");
 });
-
-it("a thread that never stops talking after its cell leaves the supervisor's memory as it is", async () => {
-  await run(
-    "import threading, time\nfrom IPython.display import clear_output\nquiet = False\ndef loop():\n    while not quiet: clear_output()\nthreading.Thread(target=loop).start()",
-  );
-  const memory = async () => Number((await run("int(open('/proc/1/statm').read().split()[1]) * 4096")).result);
-  const before = await memory();
-  await new Promise((resolve) => setTimeout(resolve, 6_000));
-  expect((await memory()) - before).toBeLessThan(8_000_000);
-  await run("quiet = True");
-});

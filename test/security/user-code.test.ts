@@ -12,8 +12,8 @@ afterAll(async () => await client.close());
 
 const run = async (code: string, args = {}) => (await client.run(code, args)).structured;
 
-it("can neither trace the supervisor nor read or write what it holds", async () => {
-  const reply = await run(`
+/** Tries what must not be allowed, and keeps what came of it under its name. */
+const ATTEMPT = `
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 tries = {}
@@ -22,6 +22,10 @@ def attempt(name, action):
         action(); tries[name] = 'ALLOWED'
     except OSError as error:
         tries[name] = error.errno
+`;
+
+it("can neither trace the supervisor nor read or write what it holds", async () => {
+  const reply = await run(`${ATTEMPT}
 for fd in range(0, 12):
     attempt(f'fd{fd}', lambda: os.write(os.open(f'/proc/1/fd/{fd}', os.O_WRONLY), b'K'))
 for name in ('environ', 'mem', 'maps', 'auxv'):
@@ -54,15 +58,8 @@ sent > 50, x
 });
 
 it("can neither limit nor starve the supervisor, nor end it by a signal that claims to come from outside", async () => {
-  const reply = await run(`
-import ctypes, os, resource, signal
-libc = ctypes.CDLL(None, use_errno=True)
-tries = {}
-def attempt(name, action):
-    try:
-        action(); tries[name] = 'ALLOWED'
-    except OSError as error:
-        tries[name] = error.errno
+  const reply = await run(`${ATTEMPT}
+import resource, signal
 threads = [1] + [int(t) for t in os.listdir('/proc/1/task')]
 for pid in threads:
     attempt(f'cpu {pid}', lambda: resource.prlimit(pid, resource.RLIMIT_CPU, (1, 1)))
