@@ -12,8 +12,8 @@ from typing import Any
 import zmq
 
 from . import limits
+from .connection import Connection
 from .event_log import now
-from .kernel_process import Connection
 
 Json = dict[str, Any]
 

@@ -1,25 +1,17 @@
 """A kernel's process: how it is started, interrupted and ended."""
 
-import contextlib
-import json
 import os
-import secrets
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from . import limits
+from .connection import Connection
 from .errors import RequestError, from_os_error
+from .languages import LANGUAGES, Language
 from .paths import HOME
 from .reaper import Reaper
 
-Json = dict[str, Any]
-
-_LAUNCHERS = {"python": "kernelbox.kernels.python"}
 _ENVIRONMENT = {
     "HOME": HOME,
     "USER": "user",
@@ -39,33 +31,11 @@ _ENVIRONMENT = {
 }
 
 
-@dataclass
-class Connection:
-    """Where a kernel listens. Sockets are files in a folder of its own."""
-
-    folder: str
-    key: bytes
-    ports: dict[str, int]
-
-    def address(self, channel: str) -> str:
-        return f"ipc://{self._socket(channel)}"
-
-    def remove(self) -> None:
-        """Our own files, each by its name: code may have put a million others there, and removing those would take us a while."""
-        for path in (f"{self.folder}/connection.json", *map(self._socket, self.ports)):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.folder)
-
-    def _socket(self, channel: str) -> str:
-        return f"{self.folder}/k-{self.ports[channel]}"
-
-
 class KernelProcess:
     """One kernel that runs, or has ended."""
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, words: int) -> None:
+    def __init__(self, language: Language, process: subprocess.Popen[bytes], connection: Connection, words: int) -> None:
+        self.language = language
         self._process = process
         self._words = words
         self.pid = process.pid
@@ -118,23 +88,17 @@ class KernelProcess:
 
 def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, on_end: Callable[[], None]) -> KernelProcess:
     """Starts a kernel of the language. The one place that knows how: what is returned may still be about to fail."""
-    launcher = _LAUNCHERS.get(language)
-    if launcher is None:
+    known = LANGUAGES.get(language)
+    if known is None:
         raise RequestError("unsupported", "the image does not have this language")
     try:
-        folder = tempfile.mkdtemp(prefix=".kernel-", dir="/tmp")
+        connection = Connection.make(known.transport)
     except OSError as error:
         raise from_os_error(error) from None
-    channels = ("shell", "iopub", "stdin", "control", "hb")
-    connection = Connection(folder, secrets.token_hex(16).encode(), {name: at + 1 for at, name in enumerate(channels)})
-    path = os.path.join(folder, "connection.json")
     words = os.memfd_create("last-words", os.MFD_CLOEXEC)
     try:
-        # Never through what other code of the same uid may have put there: a FIFO, a link.
-        with open(path, "x") as file:
-            json.dump(_connection_json(connection), file)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", launcher, path],
+            [*known.program, connection.path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=words,
@@ -148,7 +112,7 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
         if isinstance(error, ValueError):
             raise RequestError("invalid_argument", "the environment or the folder cannot be given to a process") from None
         raise from_os_error(error) from None
-    kernel = KernelProcess(process, connection, words)
+    kernel = KernelProcess(known, process, connection, words)
 
     def ended(exit_code: int, exit_signal: int) -> None:
         kernel.ended(exit_code, exit_signal)
@@ -165,17 +129,6 @@ def _existing(cwd: str) -> str:
     except OSError:
         return HOME
     return cwd
-
-
-def _connection_json(connection: Connection) -> Json:
-    return {
-        "transport": "ipc",
-        "ip": f"{connection.folder}/k",
-        "key": connection.key.decode(),
-        "signature_scheme": "hmac-sha256",
-        "kernel_name": "kernelbox",
-        **{f"{name}_port": port for name, port in connection.ports.items()},
-    }
 
 
 def _family(pid: int) -> list[int]:
