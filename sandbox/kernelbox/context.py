@@ -13,7 +13,7 @@ from .event_log import now
 from .execution import Execution
 from .kernel import Kernel, room_for_a_kernel
 from .kernel_client import Message
-from .reaper import Reaper
+from .launcher import Launcher
 
 Json = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Context:
         name: str | None,
         start_timeout_s: float,
         loop: asyncio.AbstractEventLoop,
-        reaper: Reaper,
+        launcher: Launcher,
     ) -> None:
         self.context_id = context_id
         self.language = language
@@ -43,7 +43,7 @@ class Context:
         self._env = env
         self._start_timeout_s = start_timeout_s
         self._loop = loop
-        self._reaper = reaper
+        self._launcher = launcher
         self._kernel: Kernel | None = None
         self._start: asyncio.Task[None] | None = None
         self._loss: Json | None = None
@@ -141,10 +141,7 @@ class Context:
         await room_for_a_kernel()
         self._kernel = Kernel(
             self._loop,
-            self._reaper,
-            language=self.language,
-            cwd=self.cwd,
-            env=self._env,
+            await self._launcher.start(self.language, self.cwd, self._env),
             on_output=self._output,
             on_reply=self._reply,
             on_end=self._kernel_ended,

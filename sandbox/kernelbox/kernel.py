@@ -7,8 +7,7 @@ from typing import Any
 from . import limits, usage
 from .errors import RequestError
 from .kernel_client import KernelClient, Message
-from .kernel_process import start_kernel
-from .reaper import Reaper
+from .kernel_process import KernelProcess
 
 Json = dict[str, Any]
 
@@ -24,16 +23,13 @@ async def room_for_a_kernel() -> None:
 
 
 class Kernel:
-    """Starts with its constructor, is usable after `ready`, and says once, through `on_end`, that it has ended after that."""
+    """Is usable after `ready`, and says once, through `on_end`, that it has ended after that."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        reaper: Reaper,
+        process: KernelProcess,
         *,
-        language: str,
-        cwd: str,
-        env: dict[str, str],
         on_output: Callable[[Message], None],
         on_reply: Callable[[Message], None],
         on_end: Callable[["Kernel"], None],
@@ -48,8 +44,9 @@ class Kernel:
         self._info_replied = False
         self._output_seen = False
         self._oom_kills = usage.oom_kills()
-        self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
+        self._process = process
         self._client = self._connect()
+        process.when_ended(self._process_ended)
 
     def _connect(self) -> KernelClient:
         return KernelClient(self._loop, self._process.connection, on_output=self._output, on_reply=self._reply)

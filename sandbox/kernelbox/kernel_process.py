@@ -1,48 +1,32 @@
-"""A kernel's process: how it is started, interrupted and ended."""
+"""A kernel's process: how it is interrupted and ended."""
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 
 from . import limits
 from .connection import Connection
-from .errors import RequestError, from_os_error
-from .languages import LANGUAGES, Language
-from .paths import HOME
-from .reaper import Reaper
-
-_ENVIRONMENT = {
-    "HOME": HOME,
-    "USER": "user",
-    "LOGNAME": "user",
-    "SHELL": "/bin/bash",
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "TERM": "xterm-256color",
-    "PATH": f"{HOME}/.local/bin:/opt/py/bin:/usr/local/bin:/usr/bin:/bin",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "MPLCONFIGDIR": "/tmp/.matplotlib",
-    "IPYTHONDIR": "/tmp/.ipython",
-    "JUPYTER_DATA_DIR": "/tmp/.jupyter",
-    "XDG_CACHE_HOME": "/tmp/.cache",
-    "DENO_DIR": "/tmp/.deno",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
+from .languages import Language
 
 
 class KernelProcess:
     """One kernel that runs, or has ended."""
 
-    def __init__(self, language: Language, process: subprocess.Popen[bytes], connection: Connection, words: int) -> None:
+    def __init__(self, language: Language, pid: int, connection: Connection, words: int) -> None:
         self.language = language
-        self._process = process
+        self.pid = pid
         self._words = words
-        self.pid = process.pid
         self.connection = connection
         self.exit_code = 0
         self.exit_signal = 0
         self.is_alive = True
+        self._on_end: Callable[[], None] | None = None
+
+    def when_ended(self, on_end: Callable[[], None]) -> None:
+        """Calls it once, now where that was a moment ago."""
+        self._on_end = on_end
+        if not self.is_alive:
+            on_end()
 
     def interrupt(self) -> None:
         """To the kernel alone: what the code has started goes on."""
@@ -62,9 +46,10 @@ class KernelProcess:
         self.is_alive = False
         self.exit_code = exit_code
         self.exit_signal = exit_signal
-        self._process.returncode = -exit_signal or exit_code
         _kill_all(_family(self.pid))
         self.connection.remove()
+        if self._on_end is not None:
+            self._on_end()
 
     def last_words(self) -> str:
         """What it wrote to stderr before it could speak the protocol. Text of user code, perhaps."""
@@ -84,51 +69,6 @@ class KernelProcess:
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 pass
-
-
-def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, on_end: Callable[[], None]) -> KernelProcess:
-    """Starts a kernel of the language. The one place that knows how: what is returned may still be about to fail."""
-    known = LANGUAGES.get(language)
-    if known is None:
-        raise RequestError("unsupported", "the image does not have this language")
-    try:
-        connection = Connection.make(known.transport)
-    except OSError as error:
-        raise from_os_error(error) from None
-    words = os.memfd_create("last-words", os.MFD_CLOEXEC)
-    try:
-        process = subprocess.Popen(
-            [*known.program, connection.path],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=words,
-            cwd=_existing(cwd),
-            env={**_ENVIRONMENT, **env},
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        os.close(words)
-        connection.remove()
-        if isinstance(error, ValueError):
-            raise RequestError("invalid_argument", "the environment or the folder cannot be given to a process") from None
-        raise from_os_error(error) from None
-    kernel = KernelProcess(known, process, connection, words)
-
-    def ended(exit_code: int, exit_signal: int) -> None:
-        kernel.ended(exit_code, exit_signal)
-        on_end()
-
-    reaper.expect(process.pid, ended)
-    return kernel
-
-
-def _existing(cwd: str) -> str:
-    """Code may have removed its own folder; a context must not be lost with it."""
-    try:
-        os.makedirs(cwd, exist_ok=True)
-    except OSError:
-        return HOME
-    return cwd
 
 
 def _family(pid: int) -> list[int]:

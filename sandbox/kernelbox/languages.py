@@ -11,6 +11,8 @@ class Language:
     """What a language's kernel needs. Its connection file's path is the last argument of `program`."""
 
     program: tuple[str, ...]
+    # The module of kernels/ that a fork of the template process runs instead of the program.
+    template: str | None = None
     # Which sockets the kernel can listen on.
     transport: Transport = "ipc"
     # What ends running code and leaves the kernel alive: SIGINT to the kernel, SIGINT to its process group, or `interrupt_request`.
@@ -22,5 +24,5 @@ class Language:
 
 
 LANGUAGES: dict[str, Language] = {
-    "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python")),
+    "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"), template="python"),
 }

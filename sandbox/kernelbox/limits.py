@@ -52,6 +52,12 @@ HELLO_EXECUTIONS = 1_000
 CODE_BYTES = 2 * MIB
 
 START_TIMEOUT_S = 60.0
+# The template process: how long its imports may take, how long a fork may take, and how often it is started anew.
+TEMPLATE_READY_S = 15.0
+FORK_S = 5.0
+TEMPLATE_STARTS = 10
+TEMPLATE_STARTS_S = 60.0
+TEMPLATE_MESSAGE_BYTES = 64 * KIB
 # Processes and threads of a kernel that starts, and how long they are waited for.
 KERNEL_PROCESSES = 40
 ROOM_TRIES = 40

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 OnEnd = Callable[[int, int], None]
 
+_UNKNOWN = 255
+
 
 class Reaper:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -14,10 +16,12 @@ class Reaper:
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
 
     def expect(self, pid: int, on_end: OnEnd) -> None:
-        """`on_end(exit_code, signal)` is called once; one of the two is 0."""
+        """`on_end(exit_code, signal)` is called once; one of the two is 0. How a process ended that was collected before is not known."""
         self._on_end[pid] = on_end
-        # It may have ended before anybody expected it; it stays a zombie until it is waited for here.
         self.reap()
+        if pid in self._on_end and not _exists(pid):
+            del self._on_end[pid]
+            on_end(_UNKNOWN, 0)
 
     def reap(self) -> None:
         while True:
@@ -31,3 +35,11 @@ class Reaper:
             if on_end is not None:
                 code = os.waitstatus_to_exitcode(status)
                 on_end(max(code, 0), max(-code, 0))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

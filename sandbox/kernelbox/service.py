@@ -11,6 +11,7 @@ from .errors import RequestError
 from .event_log import EventLog
 from .execution import Execution
 from .files import Files
+from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
 from .reaper import Reaper
@@ -31,6 +32,7 @@ class Service:
         self._send_event = send_event
         self._shut_down = shut_down
         self._reaper = Reaper(loop)
+        self._launcher = Launcher(loop, self._reaper)
         self._paths = Paths()
         self._files = Files(self._paths)
         self._pictures = Pictures(loop, self._reaper)
@@ -117,7 +119,7 @@ class Service:
                 name=params.get("name"),
                 start_timeout_s=float(params.get("start_timeout_s") or limits.START_TIMEOUT_S),
                 loop=self._loop,
-                reaper=self._reaper,
+                launcher=self._launcher,
             )
             self._contexts[context_id] = known
         try:

@@ -1,0 +1,259 @@
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+from kernelbox import limits
+from kernelbox.errors import RequestError
+from kernelbox.kernel import Kernel
+from kernelbox.launcher import Launcher
+from kernelbox.reaper import Reaper
+
+USER_PACKAGES = Path("/home/user/.local/lib/python3.13/site-packages")
+
+# A process imports, and perhaps uses, a library; then a fork of it uses the library.
+FORK = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy, pandas, matplotlib.pyplot
+def use(): {use}
+import {module}
+if {used}: use()
+pid = os.fork()
+if pid == 0:
+    use()
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+USES = {
+    "numpy": "import numpy; a = numpy.random.rand(300, 300); numpy.linalg.svd(a @ a)",
+    "pandas": "import pandas; pandas.DataFrame({'a': [1, 2], 'b': 'xy'}).groupby('b').sum()",
+    "pyarrow": "import pyarrow; pyarrow.compute.sum(pyarrow.array(range(100000)))",
+    "matplotlib.pyplot": "import matplotlib; matplotlib.use('agg'); import matplotlib.pyplot as p; p.plot([1, 2]); p.savefig('/tmp/plot.png')",
+    "duckdb": "import duckdb; duckdb.sql('select sum(range) from range(1000000)').fetchall()",
+    "scipy.stats": "import scipy.stats; scipy.stats.norm.fit([1.0, 2.0, 3.0])",
+    "joblib": "import joblib; joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(i) for i in range(4))",
+    "sklearn.cluster": "import numpy, sklearn.cluster as c; c.KMeans(8, n_init=3).fit(numpy.random.rand(5000, 8))",
+    "polars": "import polars; polars.DataFrame({'a': range(100000)}).lazy().group_by(polars.col('a') % 7).len().collect()",
+}
+# Whether a fork works when the library was imported before it, and when it was used before it.
+SURVIVES = {
+    "numpy": (True, True),
+    "pandas": (True, True),
+    "pyarrow": (True, True),
+    "matplotlib.pyplot": (True, True),
+    "duckdb": (True, True),
+    "scipy.stats": (True, True),
+    "joblib": (True, False),
+    "sklearn.cluster": (True, False),
+    "polars": (True, False),
+}
+NOT_IMPORTED = {"duckdb", "joblib", "plotly", "polars", "scipy", "seaborn", "sklearn", "statsmodels", "sympy"}
+
+
+def run_fork(module: str, used: bool, limit_s: float) -> str:
+    """How a fork ended that uses the library: `ok`, or how not."""
+    code = FORK.format(module=module.partition(".")[0] if module == "pyarrow" else module, use=USES[module], used=used)
+    if module == "pyarrow":
+        code = "import pyarrow.compute\n" + code
+    process = subprocess.Popen([sys.executable, "-I", "-c", code], start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        return "ok" if process.wait(limit_s) == 0 else f"exit code {process.returncode}"
+    except subprocess.TimeoutExpired:
+        return "hangs"
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class Imports(unittest.TestCase):
+    """The table of what a template process may import."""
+
+    def available(self) -> list[str]:
+        import importlib.util
+
+        return [module for module in SURVIVES if importlib.util.find_spec(module.partition(".")[0])]
+
+    def test_what_is_imported_only_works_in_a_fork(self):
+        for module in self.available():
+            with self.subTest(module):
+                self.assertEqual(run_fork(module, False, 40) == "ok", SURVIVES[module][0])
+
+    def test_what_was_used_before_works_in_a_fork_or_is_known_not_to(self):
+        for module in self.available():
+            survives = SURVIVES[module][1]
+            with self.subTest(module):
+                # One that hangs does so for ever; the machine may be busy, so one that works may take its time.
+                self.assertEqual(run_fork(module, True, 40 if survives else 8) == "ok", survives)
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+class Forks(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        os.makedirs("/home/user", exist_ok=True)
+        self.loop = asyncio.get_running_loop()
+        self.launcher = Launcher(self.loop, Reaper(self.loop))
+        self.template = self.launcher._template
+
+    async def asyncTearDown(self):
+        self.template._starts = [self.loop.time()] * limits.TEMPLATE_STARTS
+        self.template._give_up()
+        await asyncio.sleep(0.05)
+
+    async def start(self, env=None):
+        process = await self.launcher.start("python", "/home/user", env or {})
+        kernel = Kernel(self.loop, process, on_output=lambda _: None, on_reply=lambda _: None, on_end=lambda _: None)
+        self.addCleanup(kernel.abandon)
+        await kernel.ready(40)
+        return process, kernel
+
+    async def test_a_kernel_is_a_fork_of_a_process_that_has_imported_only_what_survives(self):
+        process, _ = await self.start()
+        self.assertIn("kernelbox.kernels.template", command_of(process.pid))
+        self.assertTrue({"numpy", "pandas", "matplotlib", "ipykernel"} <= self.template.packages)
+        self.assertEqual(self.template.packages & NOT_IMPORTED, set())
+        # Its own, OpenBLAS's and Arrow's: none of ours, and no more of theirs.
+        self.assertLessEqual(len(os.listdir(f"/proc/{self.template._pid}/task")), 1 + 2 * (os.cpu_count() or 1))
+
+    async def test_the_template_is_closed_to_user_code_and_a_kernel_is_open_to_its_own(self):
+        process, _ = await self.start()
+        with self.assertRaises(PermissionError):
+            Path(f"/proc/{self.template._pid}/environ").read_bytes()
+        self.assertIn(b"HOME=/home/user", Path(f"/proc/{process.pid}/environ").read_bytes())
+        os.listdir(f"/proc/{process.pid}/fd")
+        self.assertEqual(Path(f"/proc/{process.pid}/oom_score_adj").read_text().strip(), "1000")
+        self.assertEqual(Path(f"/proc/{process.pid}/cwd").readlink(), Path("/home/user"))
+
+    async def test_two_hundred_in_a_row(self):
+        for _ in range(200):
+            process = await self.launcher.start("python", "/home/user", {})
+            kernel = Kernel(self.loop, process, on_output=lambda _: None, on_reply=lambda _: None, on_end=lambda _: None)
+            try:
+                await kernel.ready(40)
+            finally:
+                kernel.abandon()
+            self.assertTrue(self.template._ready.done())
+        zombies = [name for name in os.listdir("/proc") if name.isdigit() and is_zombie(name)]
+        self.assertLess(len(zombies), 5)
+
+    async def test_what_is_read_once_at_a_start_gets_a_start_of_its_own(self):
+        for env in ({"OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "0"}, {"MPLBACKEND": "agg"}):
+            with self.subTest(env):
+                process, _ = await self.start(env)
+                self.assertIn("kernelbox.kernels.python", command_of(process.pid))
+
+    async def test_a_package_of_the_users_own_version_gets_a_start_of_its_own(self):
+        await self.start()
+        (USER_PACKAGES / "numpy").mkdir(parents=True)
+        self.addCleanup((USER_PACKAGES / "numpy").rmdir)
+        process = await self.launcher.start("python", "/home/user", {})
+        self.addCleanup(process.close)
+        self.addCleanup(process.kill)
+        self.assertIn("kernelbox.kernels.python", command_of(process.pid))
+
+    async def test_a_template_that_is_killed_is_replaced(self):
+        await self.start()
+        first = self.template._pid
+        os.kill(first, signal.SIGKILL)
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if self.template._pid != first:
+                break
+        process, _ = await self.start()
+        self.assertNotEqual(self.template._pid, first)
+        self.assertIn("kernelbox.kernels.template", command_of(process.pid))
+
+    async def test_a_template_that_is_killed_with_an_order_in_hand_costs_time_only(self):
+        await self.start()
+        order = asyncio.ensure_future(self.start())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for pid in children_of(self.template._pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        process, _ = await order
+        self.assertTrue(process.is_alive)
+
+    async def test_a_template_that_is_stopped_is_woken(self):
+        await self.start()
+        os.kill(self.template._pid, signal.SIGSTOP)
+        process, _ = await self.start()
+        self.assertIn("kernelbox.kernels.template", command_of(process.pid))
+        process, _ = await self.start()
+        self.assertIn("kernelbox.kernels.template", command_of(process.pid))
+
+    async def test_one_that_is_killed_again_and_again_is_left_dead_for_a_while(self):
+        await self.start()
+        for _ in range(limits.TEMPLATE_STARTS + 5):
+            with contextlib.suppress(OSError):
+                os.kill(self.template._pid, signal.SIGKILL)
+            await asyncio.sleep(0.05)
+        self.assertEqual(len(self.template._starts), limits.TEMPLATE_STARTS)
+        process, _ = await self.start()
+        self.assertIn("kernelbox.kernels.python", command_of(process.pid))
+
+    async def test_a_kernel_that_nobody_waits_for_any_more_is_killed(self):
+        await self.start()
+        before = set(children_of(os.getpid()))
+        order = asyncio.ensure_future(self.launcher.start("python", "/home/user", {}))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        order.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await order
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            left = set(children_of(os.getpid())) - before
+            if all("template" in command_of_or_nothing(pid) and waits_for_an_order(pid, self.template._pid) for pid in left):
+                return
+        self.fail(f"left: {[command_of_or_nothing(pid) for pid in left]}")
+
+    async def test_an_environment_larger_than_a_message_arrives(self):
+        process, _ = await self.start({"LARGE": "ä" * 300_000})
+        self.assertIn("kernelbox.kernels.template", command_of(process.pid))
+
+    async def test_a_language_that_is_not_there_is_refused(self):
+        with self.assertRaises(RequestError) as refused:
+            await self.launcher.start("cobol", "/home/user", {})
+        self.assertEqual(refused.exception.code, "unsupported")
+
+    def test_starts_no_thread_in_the_supervisor(self):
+        self.assertEqual(threading.active_count(), 1)
+
+
+def is_zombie(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
+
+
+def parent_of(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != pid and parent_of(int(name)) == pid]
+
+
+def command_of_or_nothing(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return command_of(pid)
+    return ""
+
+
+def waits_for_an_order(pid: int, template: int) -> bool:
+    """The one fork ahead: a kernel has many threads."""
+    with contextlib.suppress(OSError):
+        return pid == template or len(os.listdir(f"/proc/{pid}/task")) <= 1
+    return True
