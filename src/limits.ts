@@ -81,7 +81,7 @@ export const LIMITS = {
   engineMs: 15_000,
   createMs: 60_000,
   destroyMs: 20_000,
-  contextsPerSandbox: 16,
+  contextsPerSandbox: 64,
   /** Ended sandboxes whose handles still tell why they ended. */
   endedSandboxesKept: 1_000,
   contextStartMs: 60_000,
@@ -91,7 +91,7 @@ export const LIMITS = {
   /** How long after its end an execution is listened to: output of its threads and subprocesses still belongs to it. */
   lateOutputMs: 10_000,
   /**
-   * Events of one execution that wait to be stored. An honest supervisor has 8 MiB unacknowledged, and one message more: beyond that it does not
+   * Events of one execution that wait to be stored. An honest supervisor has 2 MiB unacknowledged, and one message more: beyond that it does not
    * keep the protocol.
    */
   pendingEventBytes: 48 * MiB,

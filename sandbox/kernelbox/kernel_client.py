@@ -21,7 +21,7 @@ Json = dict[str, Any]
 REFUSED = "$refused"
 _DELIMITER = b"<IDS|MSG>"
 _BATCH = 32
-_BATCH_S = 0.02
+_BATCH_S = 0.005
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from . import start
 
 
 def main(connection_file: str) -> None:
-    start.prepare()
+    start.prepare("python-kernel")
     start.leave_out_debugger()
     run(connection_file)
 

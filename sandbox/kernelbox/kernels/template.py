@@ -201,7 +201,7 @@ def _become(order: Order) -> None:
     time.tzset()
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    start.prepare()
+    start.prepare(f"{order.kernel}-kernel")
     # random does so by itself.
     sys.modules["numpy"].random.seed()
 
