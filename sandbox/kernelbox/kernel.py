@@ -1,6 +1,7 @@
 """One kernel, from its start to its end: its process, its sockets, and whether it answers."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,13 @@ from .errors import RequestError
 from .kernel_client import KernelClient, Message
 from .kernel_process import start_kernel
 from .reaper import Reaper
+from .settling import Settling
 
 Json = dict[str, Any]
 
 _SIGKILL = 9
+# What Deno answers where it could not even begin.
+_WORDLESS = "Execution failed"
 
 
 async def room_for_a_kernel() -> None:
@@ -50,6 +54,11 @@ class Kernel:
         self._oom_kills = usage.oom_kills()
         self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
         self._client = self._connect()
+        self._language = self._process.language
+        self._settling = Settling(loop, self._language.quiet_s, self._settled) if self._language.quiet_s else None
+        self._message_id = ""
+        if self._process.output is not None:
+            self._process.output.listen(loop, self._written)
 
     def _connect(self) -> KernelClient:
         return KernelClient(self._loop, self._process.connection, on_output=self._output, on_reply=self._reply)
@@ -108,10 +117,17 @@ class Kernel:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        return self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
+        self._message_id = self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
+        if self._settling is not None:
+            self._settling.begin(self._message_id)
+        return self._message_id
 
     def interrupt(self) -> None:
-        self._process.interrupt()
+        if self._language.interrupt == "message":
+            self._process.wake()
+            self._client.interrupt()
+        else:
+            self._process.interrupt()
 
     def kill(self) -> None:
         self._is_doomed = True
@@ -124,8 +140,12 @@ class Kernel:
 
     def pause(self) -> None:
         self._client.pause()
+        if self._process.output is not None:
+            self._process.output.pause()
 
     def resume(self) -> None:
+        if self._client.is_paused and self._process.output is not None:
+            self._process.output.resume()
         self._client.resume()
 
     async def buried(self) -> None:
@@ -136,6 +156,7 @@ class Kernel:
         """Nobody listens to it any more: it is killed, and its end is not told."""
         self._on_end = _nothing
         self._client.close()
+        self._close_output()
         self.kill()
 
     def death_reason(self) -> str:
@@ -147,19 +168,46 @@ class Kernel:
     def _output(self, message: Message) -> None:
         self._output_seen = True
         self._check_answered()
-        if message.kind != "iopub_welcome":
+        if message.kind == "iopub_welcome" or (self._settling is not None and self._settling.output(message)):
+            return
+        if message.kind == "status" and message.content.get("execution_state") == "idle":
+            self._settled(message)
+        else:
             self._on_output(message)
+
+    def _settled(self, idle: Message) -> None:
+        """What the process had written by then comes before."""
+        if self._process.output is not None:
+            self._process.output.drain()
+        self._on_output(idle)
+
+    def _written(self, name: str, text: str) -> None:
+        """By the process itself: it belongs to what runs, or ran last."""
+        if self._message_id:
+            self._on_output(Message("stream", self._message_id, {"name": name, "text": text}, {}))
 
     def _reply(self, message: Message) -> None:
         if message.kind == "kernel_info_reply":
             self._info_replied = True
             self._check_answered()
         elif message.kind == "execute_reply":
+            if self._settling is not None:
+                self._settling.reply(message)
+            if self._language.wordless_error and message.content.get("evalue") == _WORDLESS:
+                message.content["evalue"] = self._language.wordless_error
             self._on_reply(message)
 
     def _check_answered(self) -> None:
         if self._info_replied and self._output_seen and not self._answered.done():
+            if self._language.prelude:
+                self._run_prelude(self._language.prelude)
             self._answered.set_result(None)
+
+    def _run_prelude(self, code: str) -> None:
+        """It takes requests in their order, so nobody needs to wait."""
+        silent = {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+        with contextlib.suppress(OSError):
+            self._client.send("execute_request", silent)
 
     def _process_ended(self) -> None:
         # Its last messages may still be on their way through the sockets.
@@ -168,10 +216,19 @@ class Kernel:
     def _bury(self) -> None:
         try:
             self._client.drain()
+            if self._process.output is not None:
+                self._process.output.drain()
+            if self._settling is not None:
+                self._settling.settle()
         finally:
             self._client.close()
+            self._close_output()
             self._buried.set_result(None)
             self._tell_end()
+
+    def _close_output(self) -> None:
+        if self._process.output is not None:
+            self._process.output.close()
 
     def _tell_end(self) -> None:
         if self._answered.done():

@@ -1,5 +1,6 @@
 """A kernel's process: how it is started, interrupted and ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from .connection import Connection
 from .errors import RequestError, from_os_error
 from .languages import LANGUAGES, Language
 from .paths import HOME
+from .process_output import ProcessOutput
 from .reaper import Reaper
 
 _ENVIRONMENT = {
@@ -34,10 +36,13 @@ _ENVIRONMENT = {
 class KernelProcess:
     """One kernel that runs, or has ended."""
 
-    def __init__(self, language: Language, process: subprocess.Popen[bytes], connection: Connection, words: int) -> None:
+    def __init__(
+        self, language: Language, process: subprocess.Popen[bytes], connection: Connection, words: int, output: ProcessOutput | None
+    ) -> None:
         self.language = language
         self._process = process
         self._words = words
+        self.output = output
         self.pid = process.pid
         self.connection = connection
         self.exit_code = 0
@@ -45,9 +50,13 @@ class KernelProcess:
         self.is_alive = True
 
     def interrupt(self) -> None:
-        """To the kernel alone: what the code has started goes on."""
+        """To the kernel alone, so that what the code has started goes on, or to its group, where it waits for what ignores that."""
         self.wake()
-        self._signal(signal.SIGINT)
+        if self.language.interrupt == "group" and self.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGINT)
+        else:
+            self._signal(signal.SIGINT)
 
     def wake(self) -> None:
         """Another context's code, of the same uid, may have stopped it."""
@@ -68,6 +77,8 @@ class KernelProcess:
 
     def last_words(self) -> str:
         """What it wrote to stderr before it could speak the protocol. Text of user code, perhaps."""
+        if self.output is not None:
+            return self.output.last_words()
         try:
             size = os.fstat(self._words).st_size
             at = max(0, size - limits.LAST_WORDS_BYTES)
@@ -95,13 +106,18 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
         connection = Connection.make(known.transport)
     except OSError as error:
         raise from_os_error(error) from None
+    try:
+        output = ProcessOutput() if known.speaks_on_descriptors else None
+    except OSError as error:
+        connection.remove()
+        raise from_os_error(error) from None
     words = os.memfd_create("last-words", os.MFD_CLOEXEC)
     try:
         process = subprocess.Popen(
             [*known.program, connection.path],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=words,
+            stdout=subprocess.DEVNULL if output is None else output.ends[0],
+            stderr=words if output is None else output.ends[1],
             cwd=_existing(cwd),
             env={**_ENVIRONMENT, **env},
             start_new_session=True,
@@ -109,10 +125,14 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
     except (OSError, ValueError) as error:
         os.close(words)
         connection.remove()
+        if output is not None:
+            output.close()
         if isinstance(error, ValueError):
             raise RequestError("invalid_argument", "the environment or the folder cannot be given to a process") from None
         raise from_os_error(error) from None
-    kernel = KernelProcess(known, process, connection, words)
+    if output is not None:
+        output.started()
+    kernel = KernelProcess(known, process, connection, words, output)
 
     def ended(exit_code: int, exit_signal: int) -> None:
         kernel.ended(exit_code, exit_signal)
