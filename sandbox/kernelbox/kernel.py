@@ -1,7 +1,6 @@
 """One kernel, from its start to its end: its process, its sockets, and whether it answers."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +54,11 @@ class Kernel:
         self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
         self._client = self._connect()
         self._language = self._process.language
-        self._settling = Settling(loop, self._language.quiet_s, self._settled) if self._language.quiet_s else None
+        self._settling = (
+            Settling(loop, raise_barrier=self._raise_barrier, is_held_back=lambda: self.is_paused, on_settled=self._settled)
+            if self._language.barrier
+            else None
+        )
         self._message_id = ""
         if self._process.output is not None:
             self._process.output.listen(loop, self._written)
@@ -123,7 +126,10 @@ class Kernel:
         return self._message_id
 
     def interrupt(self) -> None:
-        if self._language.interrupt == "message":
+        if self._settling is not None and self._settling.is_waiting:
+            # There is nothing left to interrupt.
+            self._settling.settle()
+        elif self._language.interrupt == "message":
             self._process.wake()
             self._client.interrupt()
         else:
@@ -168,12 +174,13 @@ class Kernel:
     def _output(self, message: Message) -> None:
         self._output_seen = True
         self._check_answered()
-        if message.kind == "iopub_welcome" or (self._settling is not None and self._settling.output(message)):
+        taken = message if self._settling is None else self._settling.take(message)
+        if taken is None or taken.kind == "iopub_welcome":
             return
-        if message.kind == "status" and message.content.get("execution_state") == "idle":
-            self._settled(message)
+        if taken.kind == "status" and taken.content.get("execution_state") == "idle":
+            self._settled(taken)
         else:
-            self._on_output(message)
+            self._on_output(taken)
 
     def _settled(self, idle: Message) -> None:
         """What the process had written by then comes before."""
@@ -191,8 +198,6 @@ class Kernel:
             self._info_replied = True
             self._check_answered()
         elif message.kind == "execute_reply":
-            if self._settling is not None:
-                self._settling.reply(message)
             if self._language.wordless_error and message.content.get("evalue") == _WORDLESS:
                 message.content["evalue"] = self._language.wordless_error
             self._on_reply(message)
@@ -200,14 +205,19 @@ class Kernel:
     def _check_answered(self) -> None:
         if self._info_replied and self._output_seen and not self._answered.done():
             if self._language.prelude:
-                self._run_prelude(self._language.prelude)
+                # Requests are taken in their order, so nobody needs to wait.
+                self._run_silently(self._language.prelude)
             self._answered.set_result(None)
 
-    def _run_prelude(self, code: str) -> None:
-        """It takes requests in their order, so nobody needs to wait."""
+    def _raise_barrier(self) -> str:
+        return self._run_silently(self._language.barrier)
+
+    def _run_silently(self, code: str) -> str:
         silent = {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
-        with contextlib.suppress(OSError):
-            self._client.send("execute_request", silent)
+        try:
+            return self._client.send("execute_request", silent)
+        except OSError:
+            return ""
 
     def _process_ended(self) -> None:
         # Its last messages may still be on their way through the sockets.

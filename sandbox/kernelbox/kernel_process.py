@@ -132,6 +132,7 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
         raise from_os_error(error) from None
     if output is not None:
         output.started()
+    _take_memory_kills_first(process.pid)
     kernel = KernelProcess(known, process, connection, words, output)
 
     def ended(exit_code: int, exit_signal: int) -> None:
@@ -140,6 +141,12 @@ def start_kernel(language: str, cwd: str, env: dict[str, str], reaper: Reaper, o
 
     reaper.expect(process.pid, ended)
     return kernel
+
+
+def _take_memory_kills_first(pid: int) -> None:
+    """Before the supervisor, with which everything else would go."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _existing(cwd: str) -> str:

@@ -20,8 +20,8 @@ class Language:
     transport: Transport = "ipc"
     # What ends running code and leaves the kernel alive: SIGINT to the kernel, SIGINT to its process group, or `interrupt_request`.
     interrupt: Literal["signal", "group", "message"] = "signal"
-    # How long after reply and idle a result may still come.
-    quiet_s: float = 0.0
+    # Code of ours that makes the kernel send a message behind all that it has still to send, where it reports code done before that.
+    barrier: str = ""
     # What the process itself writes to its stdout and stderr is output of the code; a kernel that captures it has nothing to say there.
     speaks_on_descriptors: bool = False
     # Code of ours that the kernel runs before any other.
@@ -37,7 +37,7 @@ def _deno() -> Language:
         transport="tcp",
         # SIGINT ends the kernel.
         interrupt="message",
-        quiet_s=0.005,
+        barrier='globalThis[Symbol.for("kernelbox.barrier")]()',
         speaks_on_descriptors=True,
         prelude=(_KERNELS / "deno_prelude.js").read_text(),
         wordless_error="Deno did not run this code and does not say why: it has a syntax error, or imports a module that is not available "
