@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { Contexts } from "./contexts/contexts.ts";
 import { Executions } from "./contexts/executions.ts";
+import { languagesOf } from "./contexts/languages.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { Files } from "./files/files.ts";
@@ -48,6 +49,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
   const services: Services = {
+    languages: languagesOf(config.image),
     contexts,
     files,
     executions: new Executions({ sandboxes, contexts, records }),

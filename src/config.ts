@@ -22,7 +22,7 @@ const settings = {
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$/, "not the name of an image")
     .default("full")
-    .describe("image flavour (core, full) or reference"),
+    .describe("image flavour (core, full, full-r) or reference"),
   dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
   memory: quantity("memory of a sandbox, its workspace included", "MiB", 256, 1024 * 1024, container.memoryBytes / MIB),
   workspace: quantity("size of /home/user", "MiB", 16, 1024 * 1024, container.workspaceBytes / MIB),

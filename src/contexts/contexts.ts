@@ -9,6 +9,7 @@ import type { CallOptions, Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { contextSchema, contextsSchema, emptySchema, type SupervisorContext } from "../sandboxes/supervisor-schemas.ts";
 import type { ContextRecord } from "./context-record.ts";
+import { missingLanguage } from "./languages.ts";
 
 /** A context as callers see it. */
 export interface Context {
@@ -157,11 +158,7 @@ export class Contexts {
     signal?: AbortSignal,
   ): Promise<{ record: ContextRecord; context: SupervisorContext }> {
     if (!sandbox.languages.includes(request.language)) {
-      throw new KernelboxError(
-        "unsupported",
-        "This sandbox's image does not have that language.",
-        `Use one of: ${sandbox.languages.join(", ")}.`,
-      );
+      throw missingLanguage(request.language, sandbox.languages);
     }
     this.#purge();
     const inSandbox = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId).length;

@@ -10,6 +10,7 @@ import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { ContextRecord } from "./context-record.ts";
 import { type Contexts, checkEnv, contextError } from "./contexts.ts";
 import { Execution, type ExecutionIds, unknownExecution } from "./execution.ts";
+import { checkExecutionEnv } from "./languages.ts";
 
 export interface ExecuteRequest {
   code: string;
@@ -64,6 +65,7 @@ export class Executions {
   ): Promise<ExecutionReply> {
     checkCode(request.code);
     checkEnv(request.env);
+    if (request.contextId === undefined) checkExecutionEnv(request.language ?? DEFAULT_LANGUAGE, request.env);
     const context = await this.#contextFor(request, caller.principal, caller.signal);
     const sandbox = this.#contexts.sandboxOf(context);
     const timeoutSeconds = request.timeoutSeconds ?? LIMITS.timeoutSeconds.default;
@@ -188,6 +190,7 @@ export class Executions {
         "Leave out language, or leave out context_id to use the default context of that language.",
       );
     }
+    checkExecutionEnv(context.language, request.env);
     return context;
   }
 }

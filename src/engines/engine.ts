@@ -82,7 +82,8 @@ export interface ContainerSummary {
 
 export type ContainerEvent = { type: "ended"; containerId: string; exitCode: number } | { type: "out_of_memory"; containerId: string };
 
-export type ImageFlavour = "core" | "full";
+export const IMAGE_FLAVOURS = ["core", "full", "full-r"] as const;
+export type ImageFlavour = (typeof IMAGE_FLAVOURS)[number];
 
 export interface ImageInfo {
   /** What `create` takes. */

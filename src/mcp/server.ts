@@ -4,6 +4,7 @@ import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Services, ToolCall } from "../tools/define-tool.ts";
 import { TOOLS, unknownTool } from "../tools/index.ts";
+import { inputSchema } from "../tools/input-schema.ts";
 import { VERSION } from "../version.ts";
 import { toolResult } from "./content.ts";
 import { toolError } from "./errors.ts";
@@ -15,14 +16,16 @@ const INSTRUCTIONS =
   "When a reply says that variables are lost, define again what you need.";
 
 /** The tools as hosts see them. */
-const LISTED: Tool[] = TOOLS.map((tool) => ({
-  name: tool.name,
-  title: tool.title,
-  description: tool.description,
-  annotations: { title: tool.title, ...tool.annotations },
-  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }) as Tool["inputSchema"],
-  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }) as Tool["outputSchema"],
-}));
+function listed(languages: Services["languages"]): Tool[] {
+  return TOOLS.map((tool) => ({
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    annotations: { title: tool.title, ...tool.annotations },
+    inputSchema: inputSchema(tool, languages) as Tool["inputSchema"],
+    outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }) as Tool["outputSchema"],
+  }));
+}
 
 /** An MCP server over the services, for one connection. Pure: it may be called for every connection and every probe. */
 export function buildServer(services: Services, principal: string, log: Log): McpServer {
@@ -36,7 +39,7 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
   );
   // Handlers of our own, not the SDK's registry of tools: that checks arguments itself and answers an unknown name with a protocol error, and
   // neither refusal could carry our code and the next step.
-  server.server.setRequestHandler("tools/list", () => ({ tools: LISTED }));
+  server.server.setRequestHandler("tools/list", () => ({ tools: listed(services.languages) }));
   server.server.setRequestHandler("tools/call", async ({ params }, ctx) => {
     const call = { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) };
     return await callTool(params.name, params.arguments, call, log);

@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSION } from "../channel/frames.ts";
-import type { BuildProgress, Engine, ImageFlavour, ImageInfo } from "../engines/engine.ts";
+import { type BuildProgress, type Engine, IMAGE_FLAVOURS, type ImageFlavour, type ImageInfo } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ownCommand } from "../own-command.ts";
@@ -19,7 +19,7 @@ export class ImageSupply {
   #building: { progress: BuildProgress; startedAt: number; done: Promise<void> } | undefined;
   #failed: { error: KernelboxError; at: number } | undefined;
 
-  /** `image` is a flavour (`core`, `full`) or a reference. */
+  /** `image` is a flavour (`core`, `full`, `full-r`) or a reference. */
   constructor(engine: Engine, image: string, log: Log) {
     this.#engine = engine;
     this.#image = image;
@@ -95,8 +95,11 @@ export class ImageSupply {
   }
 }
 
-function asFlavour(image: string): ImageFlavour | undefined {
-  return image === "core" || image === "full" ? image : undefined;
+export type { ImageFlavour };
+
+/** The flavour that a setting names; undefined where it is a reference. */
+export function asFlavour(image: string): ImageFlavour | undefined {
+  return IMAGE_FLAVOURS.find((flavour) => flavour === image);
 }
 
 function checked(image: ImageInfo, flavour: ImageFlavour | undefined): ImageInfo {

@@ -2,6 +2,7 @@ import { distance } from "fastest-levenshtein";
 import * as z from "zod";
 import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
+import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
@@ -10,6 +11,8 @@ import type { Sources } from "../files/sources.ts";
 
 /** What tools may call. */
 export interface Services {
+  /** What the configured image has. */
+  languages: readonly LanguageName[];
   contexts: Contexts;
   executions: Executions;
   files: Files;

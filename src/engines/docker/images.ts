@@ -80,7 +80,7 @@ export class DockerImages implements Images {
       throw new KernelboxError(
         "engine_unavailable",
         "The engine has no sandbox image after its build.",
-        `Build it again: ${ownCommand("setup")}`,
+        `Build it again: ${ownCommand(`setup --image ${flavour}`)}`,
       );
     }
     await removeOlderImages(docker, `${REPOSITORY}:${flavour}-`, ref, this.#log);

@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { FLAGS, readConfig } from "../../../src/config.ts";
+import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
 import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
+import { inputSchema } from "../../../src/tools/input-schema.ts";
 import { page } from "../../../src/tools/page.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
@@ -17,7 +19,7 @@ const shown = TOOLS.map((tool) => ({
   title: tool.title,
   description: tool.description,
   annotations: tool.annotations,
-  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }),
+  inputSchema: inputSchema(tool, LANGUAGE_NAMES),
   outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }),
 }));
 
