@@ -133,6 +133,9 @@ export const LIMITS = {
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,
   spoolBytesPerPrincipal: 1 * GiB,
+  /** The numbered events of one execution, without the text of its streams, for which these have the places: some 500,000 pieces, and room for the rest. */
+  eventLogBytes: 32 * MiB,
+  eventLogStreamBytes: 24 * MiB,
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 

@@ -80,11 +80,12 @@ export class Execution implements EventSink {
   }
 
   lost(end: SandboxEnd): void {
-    this.#enqueue(() => {
+    this.#enqueue(async () => {
       if (this.fold.isEnded) return;
       // The supervisor keeps a bounded number of ended executions for a server that was away.
       const isForgotten = this.#sandbox.end === undefined;
       this.fold.end("died", end.reason, isForgotten ? FORGOTTEN : sandboxLossMessage(end.message));
+      await this.#record.append(this.#lastWord(end));
       this.#finish();
     });
   }
@@ -115,13 +116,40 @@ export class Execution implements EventSink {
   async #keep(event: ExecutionEvent): Promise<void> {
     const output = this.fold.add(event);
     const whole = this.fold.takeWhole();
-    if (event.type === "stream") {
-      // What is late (a thread's output after the end) still belongs into the full copy, but the reply has been given.
-      await this.#record.appendText(event.data.name, event.data.text);
-      if (!this.#isEnded) this.#onOutput?.(event.data.text);
-    }
     await this.#record.dropOutputsBefore(this.fold.firstOutput);
-    for (const kept of [output, whole]) if (kept !== undefined) await this.#record.putOutput(kept.n, kept.mime);
+    for (const kept of [output, whole]) if (kept !== undefined) await this.#record.putOutput(kept.n, kept.mime, event.seq);
+    // A result that is text alone is stored as an output where a reply shows only a part of it.
+    const result = event.type === "execute_result" ? whole : undefined;
+    await this.#record.append(this.#numbered(event), (output ?? result)?.n);
+    // What is late (a thread's output after the end) still belongs into the full copy, but nobody waits for it.
+    if (event.type === "stream" && !this.#isEnded) this.#onOutput?.(event.data.text);
+  }
+
+  /** With the incarnation that callers know. */
+  #numbered(event: ExecutionEvent): ExecutionEvent {
+    if (event.type !== "status") return event;
+    return { ...event, data: { ...event.data, incarnation: event.data.incarnation + this.fold.incarnationOffset } } as ExecutionEvent;
+  }
+
+  /** The event that nobody is there to send. */
+  #lastWord(end: SandboxEnd): ExecutionEvent {
+    const { state, startedAt, durationMs } = this.fold.result();
+    return {
+      execution_id: this.ids.executionId,
+      context_id: this.ids.contextId,
+      seq: this.#record.lastEvent + 1,
+      timestamp: end.at.toISOString(),
+      type: "status",
+      data: {
+        state: "died",
+        incarnation: state.incarnation,
+        duration_ms: durationMs,
+        started_at: startedAt ?? end.at.toISOString(),
+        variables: "lost",
+        reason: end.reason,
+        notices: [],
+      },
+    };
   }
 
   #noteLeftOut(): void {

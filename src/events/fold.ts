@@ -52,11 +52,11 @@ export class ExecutionFold {
   #durationMs: number | null = null;
   readonly #notices: string[] = [];
   #noticesLeftOut = 0;
-  readonly #incarnationOffset: number;
+  /** Added to the supervisor's incarnations. */
+  readonly incarnationOffset: number;
 
-  /** The offset is added to the supervisor's incarnations. */
   constructor(incarnationOffset = 0) {
-    this.#incarnationOffset = incarnationOffset;
+    this.incarnationOffset = incarnationOffset;
     this.#state = { incarnation: 1 + incarnationOffset, variables: "kept", reason: null, message: null };
   }
 
@@ -242,7 +242,7 @@ export class ExecutionFold {
   }
 
   #addStatus(status: Extract<ExecutionEvent, { type: "status" }>["data"]): void {
-    const incarnation = status.incarnation + this.#incarnationOffset;
+    const incarnation = status.incarnation + this.incarnationOffset;
     if (status.state === "running") {
       this.#status = "running";
       this.#startedAt ??= new Date().toISOString();
