@@ -84,8 +84,13 @@ export class EventLog {
 
   /** Calls must not overlap. A stream's text must have been appended to its copy just before, an output put under its number. */
   async append(event: ExecutionEvent, output: number | null, offset: number): Promise<void> {
+    await this.#append(event, output, offset);
     this.#seen++;
+    // Not before its line is there for a reader.
     this.#last = Math.max(this.#last, event.seq);
+  }
+
+  async #append(event: ExecutionEvent, output: number | null, offset: number): Promise<void> {
     const line = `${JSON.stringify(lineOf(event, output, offset))}\n`;
     if (this.#isBroken) return;
     if (event.type === "stream" && this.#lines.bytes + line.length > LIMITS.eventLogStreamBytes) return;

@@ -1,15 +1,21 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+
 import type { ExecutionEvent, MimeBundle, MimeValue } from "../events/event.ts";
 import { preferredType } from "../events/mime-preference.ts";
+import type { ExecutionResult } from "../events/result.ts";
 import { LIMITS } from "../limits.ts";
 import { EventLog, type StoredEvent } from "./event-log.ts";
 import { SpooledText } from "./spooled-text.ts";
 
 export interface RecordOwner {
   executionId: string;
+  contextId: string;
   sandboxId: string;
   principal: string;
+  language: string;
+  /** The caller's own name for it within its context, and which code that was. */
+  key?: { name: string; digest: string } | undefined;
 }
 
 /** What became of an execution, for calls that come after its end. */
@@ -44,13 +50,16 @@ interface KeptOutput {
  */
 export class ExecutionRecord {
   readonly executionId: string;
+  readonly contextId: string;
   readonly sandboxId: string;
   readonly principal: string;
+  readonly language: string;
+  readonly key: RecordOwner["key"];
   readonly stdout: SpooledText;
   readonly stderr: SpooledText;
   readonly #events: EventLog;
-  /** The reply as its caller got it, once there is one. */
-  reply: unknown;
+  /** The events until now, folded. */
+  result: (() => ExecutionResult) | undefined;
   #outcome: Outcome | undefined;
   readonly #dir: string;
   /** How many of so many bytes the records together have room for. */
@@ -70,8 +79,11 @@ export class ExecutionRecord {
     this.#takeShared = shared.take;
     this.#giveBackShared = shared.giveBack;
     this.executionId = owner.executionId;
+    this.contextId = owner.contextId;
     this.sandboxId = owner.sandboxId;
     this.principal = owner.principal;
+    this.language = owner.language;
+    this.key = owner.key;
     const makeDir = () => this.#makeDir();
     const giveBack = (bytes: number) => this.#giveBack(bytes);
     const budget = { take: (wanted: number) => this.#take(wanted, true), giveBack };

@@ -14,7 +14,7 @@ let record: ExecutionRecord;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "kernelbox-events-"));
   records = new ExecutionRecords(dir);
-  record = records.open({ executionId: "exe_1", sandboxId: "sbx_1", principal: "local" });
+  record = records.open({ executionId: "exe_1", contextId: "ctx_1", sandboxId: "sbx_1", principal: "local", language: "python" });
 });
 afterEach(async () => {
   await records.close();
