@@ -14,6 +14,7 @@ import { Sandboxes } from "./sandboxes/sandboxes.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
 import { Owner } from "./store/owner.ts";
 import type { Services } from "./tools/define-tool.ts";
+import { describeRecord } from "./tools/execution-reply.ts";
 
 const MIB = 1024 * 1024;
 
@@ -52,8 +53,8 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     languages: languagesOf(config.image),
     contexts,
     files,
-    executions: new Executions({ sandboxes, contexts, records }),
-    sources: new Sources(files, records),
+    executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
+    sources: new Sources(files, records, describeRecord),
     pictures: new Pictures(sandboxes),
   };
   return {

@@ -40,6 +40,13 @@ const settings = {
     LIMITS.leaseSeconds.max,
     LIMITS.leaseSeconds.default,
   ),
+  softDeadline: quantity(
+    "after how long execute_code answers while its code goes on",
+    "seconds",
+    LIMITS.softDeadlineSeconds.min,
+    LIMITS.softDeadlineSeconds.max,
+    LIMITS.softDeadlineSeconds.default,
+  ),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()

@@ -19,7 +19,11 @@ export const LIMITS = {
   hostMessageBytes: 50 * MiB,
 
   /** Timeouts that a caller may set, in seconds. */
-  timeoutSeconds: { default: 60, max: 3_600 },
+  timeoutSeconds: { default: 60, background: 3_600, max: 3_600 },
+  /** After how long a call answers while its code goes on, and how long one may wait for code that runs: hosts give up after a minute. */
+  softDeadlineSeconds: { default: 50, min: 1, max: 3_600 },
+  waitSeconds: 50,
+  idempotencyKeyCharacters: 255,
 
   /** What one reply may hold. Desktop hosts cut a reply at 1 MiB with base64 counted, so the whole stays well below. */
   replyBytes: 900 * KB,
@@ -31,6 +35,10 @@ export const LIMITS = {
   replyOutputs: 50,
   replyNotices: 50,
   replyFiles: 50,
+  /** Events of an execution that one reply gives, both lanes together, and the characters of one of them. */
+  replyEvents: 500,
+  replyEventsBytes: 200 * KB,
+  replyEventCharacters: 4_000,
   replyImageBytes: 600 * KB,
   /** A picture that can be made smaller. The supervisor's ATTACHMENT_BYTES. */
   pictureBytes: 16 * MiB,
@@ -87,6 +95,8 @@ export const LIMITS = {
   contextStartMs: 60_000,
   /** How long after its own timeout an execution may be silent before the server gives it up: interrupt, grace, kill and restart take less. */
   executionSlackMs: 30_000,
+  /** How long the reply to code in the background waits for it to begin, so that it can say when it is stopped. */
+  executionBeginMs: 250,
   executionsKept: 200,
   /** How long after its end an execution is listened to: output of its threads and subprocesses still belongs to it. */
   lateOutputMs: 10_000,
@@ -133,6 +143,9 @@ export const LIMITS = {
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,
   spoolBytesPerPrincipal: 1 * GiB,
+  /** The numbered events of one execution, without the text of its streams, for which these have the places: some 500,000 pieces, and room for the rest. */
+  eventLogBytes: 32 * MiB,
+  eventLogStreamBytes: 24 * MiB,
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 

@@ -130,6 +130,11 @@ export class Contexts {
     return record;
   }
 
+  /** For what is not a caller's question. */
+  peek(contextId: string): ContextRecord | undefined {
+    return this.#contexts.get(contextId);
+  }
+
   sandboxOf(record: ContextRecord): Sandbox {
     return this.#sandboxes.get(record.sandboxId, record.principal);
   }

@@ -68,6 +68,8 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
   effect: Effect;
   input: I;
   output: O;
+  /** The reply has more fields than are listed: those of another tool's, which would cost every conversation tokens a second time. */
+  isOpen?: boolean;
   run: (input: z.output<z.ZodObject<I>>, call: ToolCall) => Promise<ToolReply<z.input<z.ZodObject<O>>>>;
 }): Tool {
   const input = z.strictObject(definition.input);
@@ -77,7 +79,7 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
     description: definition.description,
     annotations: { ...HINTS[definition.effect], openWorldHint: false },
     input,
-    output: z.strictObject(definition.output),
+    output: definition.isOpen === true ? z.looseObject(definition.output) : z.strictObject(definition.output),
     run: async (args, call) => {
       const parsed = input.safeParse(args ?? {});
       if (!parsed.success) throw argumentError(parsed.error, Object.keys(definition.input));

@@ -6,7 +6,7 @@ import { LIMITS } from "../limits.ts";
 import type { Block, ToolReply } from "./define-tool.ts";
 import type { ExecutionFields } from "./execution-output.ts";
 import { prose } from "./execution-prose.ts";
-import { fits, mostThatFit, replyBytes } from "./reply-size.ts";
+import { mostThatFit, replyBytes } from "./reply-size.ts";
 import { type Fit, possibleNotices, shownPictures } from "./shown-pictures.ts";
 
 /** The reply to a piece of code: the same facts once as fields and once as prose with pictures, each complete without the other. */
@@ -18,24 +18,30 @@ interface Shown {
   texts: number;
 }
 
-export async function executionReply(reply: ExecutionReply, makeFit: Fit): Promise<ToolReply<ExecutionFields>> {
+/** `reserved` bytes are left free for what the caller puts beside it. */
+export async function executionReply(reply: ExecutionReply, makeFit: Fit, reserved = 0): Promise<ToolReply<ExecutionFields>> {
   const whole = fields(reply);
+  const bytesMax = LIMITS.replyBytes - reserved;
   // The room that notices about pictures could take is kept free, so the pictures themselves can take all the rest.
   const asides = possibleNotices(reply.executionId, reply.result.outputs);
-  const shown = whatFits(whole, asides);
-  const room = LIMITS.replyBytes - replyBytes(rendered(whole, shown, asides));
+  const shown = whatFits(whole, asides, bytesMax);
+  const room = bytesMax - replyBytes(rendered(whole, shown, asides));
   const pictures = await shownPictures(reply, room, makeFit);
   const { structured, blocks } = rendered(whole, shown, pictures.notices);
-  // What kernelbox://executions/{id} gives.
-  reply.record.reply = structured;
   const [text, ...links] = blocks as [Block, ...Block[]];
   return { structured, blocks: [text, ...pictures.blocks, ...links] };
 }
 
+/** What a reply would say now of an execution that is kept, without pictures. */
+export function describeRecord(record: ExecutionReply["record"]): ExecutionFields | undefined {
+  const { executionId, contextId, sandboxId, language, result } = record;
+  return result === undefined ? undefined : fields({ executionId, contextId, sandboxId, language, result: result(), record });
+}
+
 /** Everything is shown where that fits; else links go first, then outputs' texts, then files, each from the end and no more of them than must. */
-function whatFits(whole: ExecutionFields, asides: string[]): Shown {
+function whatFits(whole: ExecutionFields, asides: string[], bytesMax: number): Shown {
   const all = { links: LIMITS.replyLinks, files: whole.files.length, texts: whole.outputs.length };
-  const isFit = (shown: Shown) => fits(rendered(whole, shown, asides));
+  const isFit = (shown: Shown) => replyBytes(rendered(whole, shown, asides)) <= bytesMax;
   let shown: Shown = all;
   if (isFit(all)) return all;
   for (const list of ["links", "texts", "files", "texts", "links"] as const) {
@@ -89,8 +95,17 @@ function fields(reply: ExecutionReply): ExecutionFields {
     started_at: result.startedAt,
     duration_ms: result.durationMs,
     stops_at: result.stopsAt,
-    notices: result.notices,
+    notices: [...nextSteps(reply), ...result.notices],
   };
+}
+
+/** Code that has not ended is nobody's call: what to do about it. */
+function nextSteps({ executionId, result }: ExecutionReply): string[] {
+  if (result.status !== "running" && result.status !== "queued") return [];
+  const until = result.stopsAt === null ? "" : ` It is stopped at ${result.stopsAt} at the latest.`;
+  return [
+    `The code goes on.${until} Wait for its end with get_execution, execution_id ${executionId} and wait_s ${LIMITS.waitSeconds}; stop it with cancel_execution.`,
+  ];
 }
 
 function wellFormedError(error: NonNullable<ExecutionFields["error"]>): ExecutionFields["error"] {
