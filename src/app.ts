@@ -10,6 +10,7 @@ import { Sources } from "./files/sources.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
+import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
 import { Owner } from "./store/owner.ts";
 import type { Services } from "./tools/define-tool.ts";
@@ -22,6 +23,8 @@ export interface App {
   images: ImageSupply;
   owner: Owner;
   services: Services;
+  /** Begins to keep the sandboxes ready that were asked for; only a server that serves needs any. */
+  fillPool(): void;
   /** Ends everything that was started, and returns when the engine has removed it. */
   close(): Promise<void>;
 }
@@ -35,6 +38,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     engine,
     images,
     owner,
+    bindings: new Bindings(join(owner.dir, "bindings"), log),
     log,
     settings: {
       leaseSeconds: config.lease,
@@ -43,6 +47,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       cpus: config.cpus,
       pids: config.pids,
       runtime: config.runtime,
+      pool: config.pool,
     },
   });
   const contexts = new Contexts(sandboxes);
@@ -59,6 +64,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     images,
     owner,
     services,
+    fillPool: () => sandboxes.fillPool(),
     close: async () => {
       await images.close();
       await sandboxes.close();

@@ -40,6 +40,7 @@ const settings = {
     LIMITS.leaseSeconds.max,
     LIMITS.leaseSeconds.default,
   ),
+  pool: quantity("sandboxes kept ready, so that the first execution does not wait for one to start", "", 0, LIMITS.pool.max, 0),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()
