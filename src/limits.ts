@@ -89,7 +89,7 @@ export const LIMITS = {
     busyMs: 5_000,
     retryMs: { first: 1_000, max: 60_000 },
     /** Between two looks at whether the image is still the one that pooled sandboxes were made from. */
-    imageMs: 60_000,
+    imageMs: 10_000,
     /** How long a pooled sandbox may take to show that it is well, before another one is taken. */
     claimMs: 2_000,
   },

@@ -46,7 +46,8 @@ export class ImageSupply {
     const flavour = asFlavour(this.#image);
     const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
     const found = await this.#engine.images.find(ref);
-    this.#ready = found === undefined ? undefined : checked(found, flavour);
+    this.forget();
+    if (found !== undefined) this.#ready = checked(found, flavour);
     return this.#ready;
   }
 

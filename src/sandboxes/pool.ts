@@ -148,7 +148,6 @@ export class Pool {
     if (image === undefined) {
       throw new KernelboxError("engine_unavailable", "The engine does not have the image yet.", "The first execution says how to get it.");
     }
-    this.#drain(image);
     const sandbox = await this.#parts.start(image);
     try {
       await this.#startContext(sandbox);
@@ -183,18 +182,12 @@ export class Pool {
     }
   }
 
-  /** Also where the image's name has come to mean another image; a cached answer would never tell. */
+  /** Ends those that were made from another image than the one that the name means now. What is cached of it would never tell. */
   async #lookAtImage(): Promise<void> {
     if (this.#ready.length === 0) return;
     const image = await this.#parts.images.find().catch(() => undefined);
-    if (image !== undefined) this.#drain(image);
-  }
-
-  /** Ends those that were made from another image than this. */
-  #drain(image: ImageInfo): void {
-    const old = this.#ready.filter((pooled) => pooled.image.id !== image.id);
-    if (old.length === 0) return;
-    this.#ready = this.#ready.filter((pooled) => pooled.image.id === image.id);
+    const old = this.#ready.filter((pooled) => image !== undefined && pooled.image.id !== image.id);
+    this.#ready = this.#ready.filter((pooled) => !old.includes(pooled));
     for (const { sandbox } of old) sandbox.markEnded("sandbox_expired", "the image was replaced");
     this.#fill();
   }
