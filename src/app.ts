@@ -11,6 +11,7 @@ import { Sources } from "./files/sources.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
+import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
 import { Owner } from "./store/owner.ts";
 import type { Services } from "./tools/define-tool.ts";
@@ -24,6 +25,8 @@ export interface App {
   images: ImageSupply;
   owner: Owner;
   services: Services;
+  /** Begins to keep the sandboxes ready that were asked for; only a server that serves needs any. */
+  fillPool(): void;
   /** Ends everything that was started, and returns when the engine has removed it. */
   close(): Promise<void>;
 }
@@ -37,6 +40,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     engine,
     images,
     owner,
+    bindings: new Bindings(join(owner.dir, "bindings"), log),
     log,
     settings: {
       leaseSeconds: config.lease,
@@ -45,6 +49,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       cpus: config.cpus,
       pids: config.pids,
       runtime: config.runtime,
+      pool: config.pool,
     },
   });
   const contexts = new Contexts(sandboxes);
@@ -62,6 +67,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     images,
     owner,
     services,
+    fillPool: () => sandboxes.fillPool(),
     close: async () => {
       await images.close();
       await sandboxes.close();

@@ -47,6 +47,7 @@ const settings = {
     LIMITS.softDeadlineSeconds.max,
     LIMITS.softDeadlineSeconds.default,
   ),
+  pool: quantity("sandboxes kept ready, so that the first execution does not wait for one to start", "", 0, LIMITS.pool.max, 0),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()

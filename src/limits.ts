@@ -90,6 +90,18 @@ export const LIMITS = {
   createMs: 60_000,
   destroyMs: 20_000,
   contextsPerSandbox: 64,
+  /** Sandboxes that are kept ready. */
+  pool: {
+    max: 64,
+    /** Refilling waits for so long without running code, but no longer than `busyMs`. */
+    quietMs: 250,
+    busyMs: 5_000,
+    retryMs: { first: 1_000, max: 60_000 },
+    /** Between two looks at whether the image is still the one that pooled sandboxes were made from. */
+    imageMs: 10_000,
+    /** How long a pooled sandbox may take to show that it is well, before another one is taken. */
+    claimMs: 2_000,
+  },
   /** Ended sandboxes whose handles still tell why they ended. */
   endedSandboxesKept: 1_000,
   contextStartMs: 60_000,

@@ -175,7 +175,8 @@ export class Contexts {
       );
     }
     const record: ContextRecord = {
-      contextId: newId("ctx"),
+      // One that was started ahead is there already: asked for again, it is answered at once.
+      contextId: (isDefault ? sandbox.takePrepared(request.language) : undefined) ?? newId("ctx"),
       sandboxId: sandbox.sandboxId,
       principal: sandbox.principal,
       language: request.language,

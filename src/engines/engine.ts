@@ -88,6 +88,8 @@ export type ImageFlavour = (typeof IMAGE_FLAVOURS)[number];
 export interface ImageInfo {
   /** What `create` takes. */
   ref: string;
+  /** The engine's own name for its content: another one where `ref` has come to mean another image. */
+  id: string;
   flavour: string;
   /** Version of the channel protocol that its supervisor speaks. */
   protocol: number;

@@ -28,14 +28,9 @@ export class ImageSupply {
 
   /** The image, or `engine_unavailable` with what to do until it is there. */
   async get(): Promise<ImageInfo> {
-    if (this.#ready !== undefined) return this.#ready;
+    const found = this.#ready ?? (await this.find());
+    if (found !== undefined) return found;
     const flavour = asFlavour(this.#image);
-    const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
-    const found = await this.#engine.images.find(ref);
-    if (found !== undefined) {
-      this.#ready = checked(found, flavour);
-      return found;
-    }
     if (flavour === undefined) {
       throw new KernelboxError(
         "engine_unavailable",
@@ -44,6 +39,16 @@ export class ImageSupply {
       );
     }
     throw this.#buildError(flavour);
+  }
+
+  /** The image as the engine has it now; nothing is built where it has none. */
+  async find(): Promise<ImageInfo | undefined> {
+    const flavour = asFlavour(this.#image);
+    const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
+    const found = await this.#engine.images.find(ref);
+    this.forget();
+    if (found !== undefined) this.#ready = checked(found, flavour);
+    return this.#ready;
   }
 
   /** Forgets what it knew: the image was removed under our feet. */

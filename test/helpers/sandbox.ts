@@ -61,7 +61,7 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
   });
   stream = started.stream;
   const sandbox = new Sandbox(
-    { sandboxId: newId("sbx"), principal: "test", containerId: started.containerId, languages: ["python"] },
+    { sandboxId: newId("sbx"), containerId: started.containerId, languages: ["python"] },
     { engine: watched, log, leaseSeconds, onEnd: () => {} },
   );
   await sandbox.attach(started.stream);

@@ -34,7 +34,7 @@ export class DockerImages implements Images {
     const docker = await this.#docker();
     try {
       const image = await answered("looking for an image", () => docker.getImage(ref).inspect());
-      return { ref, ...labelledInfo(image.Config.Labels), sizeBytes: image.Size };
+      return { ref, id: image.Id, ...labelledInfo(image.Config.Labels), sizeBytes: image.Size };
     } catch (error) {
       if (error instanceof KernelboxError && error.code === "not_found") return undefined;
       throw error;

@@ -88,7 +88,7 @@ describe("pages", () => {
 
 describe("settings", () => {
   it("come from flags, then the environment, then defaults", () => {
-    expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30 });
+    expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30, pool: 0 });
     expect(readConfig({ memory: "1024" }, { KERNELBOX_MEMORY: "4096", KERNELBOX_CPUS: "1.5" })).toMatchObject({ memory: 1_024, cpus: 1.5 });
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
   });
@@ -108,6 +108,8 @@ describe("settings", () => {
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],
     [{ lease: "1" }, "--lease"],
+    [{ pool: "65" }, "--pool: it takes a whole number from 0 to 64"],
+    [{ pool: "-1" }, "--pool"],
     [{ runtime: "a b" }, "--runtime"],
     [{ logLevel: "loud" }, "--log-level"],
   ])("that cannot be name their flag: %j", (flags, named) => {
