@@ -1,12 +1,14 @@
 import type { ExecutionReply } from "../contexts/executions.ts";
+import { CHART_TYPE, type Figure } from "../events/chart.ts";
 import type { Output, StreamText } from "../events/result.ts";
 import { legible } from "../files/quoted.ts";
 import { fileUri, outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
+import { chartText } from "./chart-text.ts";
 import type { Block, ToolReply } from "./define-tool.ts";
 import type { ExecutionFields } from "./execution-output.ts";
 import { prose } from "./execution-prose.ts";
-import { fits, mostThatFit, replyBytes } from "./reply-size.ts";
+import { fits, jsonBytes, mostThatFit, replyBytes } from "./reply-size.ts";
 import { type Fit, possibleNotices, shownPictures } from "./shown-pictures.ts";
 
 /** The reply to a piece of code: the same facts once as fields and once as prose with pictures, each complete without the other. */
@@ -16,6 +18,7 @@ interface Shown {
   links: number;
   files: number;
   texts: number;
+  charts: number;
 }
 
 export async function executionReply(reply: ExecutionReply, makeFit: Fit): Promise<ToolReply<ExecutionFields>> {
@@ -34,11 +37,12 @@ export async function executionReply(reply: ExecutionReply, makeFit: Fit): Promi
 
 /** Everything is shown where that fits; else links go first, then outputs' texts, then files, each from the end and no more of them than must. */
 function whatFits(whole: ExecutionFields, asides: string[]): Shown {
-  const all = { links: LIMITS.replyLinks, files: whole.files.length, texts: whole.outputs.length };
+  const charts = mostThatFit(whole.outputs.length, (count) => chartBytes(whole.outputs.slice(0, count)) <= LIMITS.replyChartBytes);
+  const all = { links: LIMITS.replyLinks, files: whole.files.length, texts: whole.outputs.length, charts };
   const isFit = (shown: Shown) => fits(rendered(whole, shown, asides));
   let shown: Shown = all;
   if (isFit(all)) return all;
-  for (const list of ["links", "texts", "files", "texts", "links"] as const) {
+  for (const list of ["links", "charts", "texts", "files", "texts", "charts", "links"] as const) {
     const rest = shown;
     shown = { ...shown, [list]: mostThatFit(all[list], (count) => isFit({ ...rest, [list]: count })) };
   }
@@ -47,20 +51,34 @@ function whatFits(whole: ExecutionFields, asides: string[]): Shown {
 
 /** The reply without its pictures. */
 function rendered(whole: ExecutionFields, shown: Shown, asides: string[]): ToolReply<ExecutionFields> {
-  const outputs = whole.outputs.map((output, index) =>
-    index < shown.texts ? output : { ...output, text: null, mime_types: [output.type] },
-  );
+  const outputs = whole.outputs.map((output, index) => ({
+    ...output,
+    ...(index < shown.texts ? {} : { text: null, mime_types: [output.type] }),
+    ...(index < shown.charts ? {} : { chart: null }),
+  }));
+  const withoutChart = whole.outputs.slice(shown.charts).filter((output) => output.chart !== null);
   const withoutText = whole.outputs.length - shown.texts;
   const withoutFile = whole.files.length - shown.files;
   const notices = [...whole.notices, ...asides];
   if (withoutText > 0)
     notices.push(`The texts of the last ${withoutText} outputs do not fit into this reply: read them with read_file at their uri.`);
+  const [first] = withoutChart;
+  if (first !== undefined)
+    notices.push(
+      `The data of the last ${withoutChart.length} charts do not fit into this reply: read_file with path "${first.uri}/${CHART_TYPE}" and so on.`,
+    );
   if (withoutFile > 0) notices.push(`${withoutFile} more changed files do not fit into this reply: use list_directory.`);
   const structured = { ...whole, outputs, files: whole.files.slice(0, shown.files), notices };
   const all = links(structured);
   if (all.length > shown.links)
     notices.push(`${all.length - shown.links} links do not fit into this reply: use the uri of each output and file.`);
   return { structured, blocks: [{ type: "text", text: prose(structured) }, ...all.slice(0, shown.links)] };
+}
+
+/** What the charts take in both lanes. */
+function chartBytes(outputs: ExecutionFields["outputs"]): number {
+  const charts = outputs.map((output) => output.chart as Figure | null).filter((chart) => chart !== null);
+  return charts.reduce((sum, chart) => sum + jsonBytes(chart) + Buffer.byteLength(chartText(chart)), 0);
 }
 
 function fields(reply: ExecutionReply): ExecutionFields {
@@ -107,7 +125,7 @@ function outputFields(executionId: string, output: Output): ExecutionFields["out
     width_px: output.widthPx,
     height_px: output.heightPx,
     size_bytes: output.sizeBytes,
-    chart: null,
+    chart: output.chart,
   };
 }
 

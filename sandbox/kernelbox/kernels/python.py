@@ -39,6 +39,7 @@ def main(connection_file: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
     from tornado.ioloop import IOLoop
 
+    from . import charts
     from .last_value import VALUE_TYPE, ValueFormatter
 
     class SandboxKernel(IPythonKernel):
@@ -80,6 +81,7 @@ def main(connection_file: str) -> None:
 
     formatters = app.shell.display_formatter.formatters
     formatters[VALUE_TYPE] = ValueFormatter(parent=app.shell.display_formatter)
+    charts.register(app.shell)
     # IPython's own would end the kernel; the interpreter's raise SystemExit, which ends the cell.
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = _exit
     # Said at every sys.exit(), and wrong here.
