@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from matplotlib import patches
+from matplotlib import patches, rcParams
 
 from . import chart_values as limits
 from .chart_values import Json, floats, number, numbers, text
@@ -33,7 +33,7 @@ def read_boxes(reader: Any) -> list[Json]:
             parts = [part for part in middles[at].get(_middle(corners[:, at]), []) if part[0] is not shape]
             values = corners[:, 1 - at]
             # Notches may reach past the quartiles; these are where the outline begins and half way along it.
-            box = _box(values[[0, 5]] if len(values) == max(_CORNERS) else values, parts)
+            box = _box(values[[0, 5]] if len(values) >= max(_CORNERS) else values, parts)
             if box is not None:
                 where = _middle(corners[:, at])
                 scale = reader.x if at == 0 else reader.y
@@ -64,7 +64,7 @@ def _box(values: Any, parts: list[Any]) -> Json | None:
         elif len(along) == 2 and along[0] == along[1] and across[0] != across[1]:
             flats.append(float(along[0]))
         elif line.get_linestyle() in ("None", "none", "", " ") and np.ptp(across) == 0:
-            marks.append(along)
+            marks.append((line, along))
     if len(ends) < 2:
         return None
     low, high = min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
@@ -77,10 +77,13 @@ def _box(values: Any, parts: list[Any]) -> Json | None:
     if not centres:
         return None
     means = centres[1:]
-    # A mean is a mark before that of the outliers, or alone and no outlier.
-    if marks and len(marks[0]) == 1 and (len(marks) > 1 or low <= marks[0][0] <= high):
-        means.append(float(marks.pop(0)[0]))
-    outliers = np.sort(np.concatenate(marks)) if marks else np.array([])
+    # A mean is marked before the outliers are, or alone: as no outlier can be, or with the mark of means.
+    if marks and len(marks[0][1]) == 1:
+        line, (value,) = marks[0]
+        if len(marks) > 1 or low <= value <= high or line.get_marker() == rcParams["boxplot.meanprops.marker"]:
+            means.append(float(value))
+            del marks[0]
+    outliers = np.sort(np.concatenate([along for _, along in marks])) if marks else np.array([])
     box: Json = {"min": number(low), "q1": number(q1), "median": number(centres[0]), "q3": number(q3), "max": number(high)}
     if means:
         box["mean"] = number(means[0])

@@ -10,6 +10,8 @@ from . import chart_values as limits
 from .chart_values import Json, number, numbers, picks, scalar, span, text
 
 _DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ].*)?)?$")
+# Plotly writes each moment to the microsecond.
+_ZEROS = re.compile(r"(?<=\d{4}-\d\d-\d\d)T00:00:00(\.0+)?$|(?<=\d:\d\d:\d\d)\.0+$")
 _NUMBER_TYPES = frozenset({"f4", "f8", "i1", "i2", "i4", "u1", "u2", "u4"})
 _LINES = frozenset({"scatter", "scattergl", "scatterpolar", "scatter3d"})
 _SCALES = {"date": "datetime", "multicategory": "category"}
@@ -37,7 +39,8 @@ def chart_of(figure: Any, points: int | None) -> Json | None:
 
 
 def _chart(place: Any, traces: list[Json], layout: Json, points: int) -> Json:
-    axes = [_axis(layout, place[at]) for at in (0, 1)]
+    space = layout.get(place[2])
+    axes = [_axis(space, name) for name in "xyz"] if isinstance(space, dict) else [_axis(layout, place[at]) for at in (0, 1)]
     series: list[Json] = []
     not_read: set[str] = set()
     for trace in traces:
@@ -49,8 +52,11 @@ def _chart(place: Any, traces: list[Json], layout: Json, points: int) -> Json:
             not_read.add(text(trace.get("type", "scatter")))
         series += found
     chart: Json = {"kind": _kind(series), "title": _subplot_title(layout, axes)}
-    chart["x_label"], chart["y_label"] = (_words(axis.get("title")) for axis in axes)
-    chart["x_scale"], chart["y_scale"] = (_scale(axis, series, name) for axis, name in zip(axes, "xy", strict=True))
+    for name, axis in zip("xyz", axes, strict=False):
+        chart[f"{name}_label"] = _words(axis.get("title"))
+    chart["x_scale"], chart["y_scale"] = (_scale(axis, series, name) for axis, name in zip(axes, "xy", strict=False))
+    if len(axes) == 3 or traces[0].get("type") == "scatterpolar":
+        chart["projection"] = "3d" if len(axes) == 3 else "polar"
     orientations = {one.pop("orientation") for one in series if "orientation" in one}
     if len(orientations) == 1:
         chart["orientation"] = orientations.pop()
@@ -90,13 +96,11 @@ def _series(trace: Json, points: int) -> list[Json]:
         x, y = _both(y, x, trace, "y0", "dy") if is_flat else _both(x, y, trace, "x0", "dx")
         told = picks(len(x), points)
         names = _values(x, told)
-        one = {
-            "kind": "bar",
-            **label,
-            **way,
-            "categories" if any(isinstance(name, str) for name in names) else "x": names,
-            "values": _values(y, told),
-        }
+        is_named = any(isinstance(name, str) and not _DATE.match(name) for name in names)
+        one = {"kind": "bar", **label, **way, "categories" if is_named else "x": names, "values": _values(y, told)}
+        base = _array(trace.get("base"))
+        if base is not None and len(base) == len(x):
+            one["base"] = _values(base, told)
         return [one | ({"points_total": len(x)} if len(x) > points else {})]
     if kind == "histogram":
         return [{"kind": "histogram", **label, "orientation": "vertical" if x is not None else "horizontal", **_bins(trace, x, y)}]
@@ -105,7 +109,7 @@ def _series(trace: Json, points: int) -> list[Json]:
     if kind == "pie":
         return [{"kind": "pie", **label, **_slices(trace, points)}]
     if kind in ("heatmap", "heatmapgl"):
-        return [{"kind": "heatmap", **label, **_matrix(trace, x, y)}]
+        return [{"kind": "heatmap", "label": None, **_matrix(trace, x, y)}]
     return []
 
 
@@ -130,7 +134,8 @@ def _both(at: Any, values: Any, trace: Json, first: str, step: str) -> tuple[Any
 def _values(values: Any, told: Any) -> list[Any]:
     if isinstance(values, np.ndarray):
         return numbers(values[told])
-    return [scalar(value) for value in (values[told] if isinstance(told, slice) else [values[at] for at in told])]
+    chosen = values[told] if isinstance(told, slice) else [values[at] for at in told]
+    return [_ZEROS.sub("", text(value)) if isinstance(value, str) else scalar(value) for value in chosen]
 
 
 def _points(x: Any, y: Any, points: int) -> Json:
@@ -238,7 +243,12 @@ def _axis(layout: Json, name: Any) -> Json:
 def _scale(axis: Json, series: list[Json], name: str) -> str:
     if isinstance(axis.get("type"), str) and axis["type"] != "-":
         return text(_SCALES.get(axis["type"], axis["type"]))
-    values = [value for one in series[:1] for value in one.get(name, [])[:20] if isinstance(value, str)]
+    is_place = name == ("y" if series and series[0].get("orientation") == "horizontal" else "x")
+    if is_place and any("categories" in one or one["kind"] in ("box", "violin") for one in series):
+        return "category"
+    # The places of bars that lie stand under x all the same.
+    known = "x" if is_place else name
+    values = [value for one in series[:1] for value in one.get(known, [])[:20] if isinstance(value, str)]
     return "linear" if not values else "datetime" if all(_DATE.match(value) for value in values) else "category"
 
 

@@ -51,17 +51,16 @@ def scalar(value: Any) -> Any:
 
 def number(value: Any) -> float | int | None:
     """Without the noise of binary fractions: 0.30000000000000004 is 0.3."""
-    if np.ma.is_masked(value):
+    exact = float(value)
+    if not math.isfinite(exact):
         return None
-    number = float(value)
-    if not math.isfinite(number):
-        return None
-    short = float(f"{number:.12g}")
+    short = exact if exact.is_integer() else float(f"{exact:.12g}")
     return int(short) if short.is_integer() and abs(short) <= _EXACT_INTEGER else short
 
 
 def numbers(values: Any) -> list[Any]:
-    return [number(value) for value in values]
+    # As Python's numbers, which are read much faster than an array's.
+    return [number(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
 
 
 def floats(values: Any) -> Any:

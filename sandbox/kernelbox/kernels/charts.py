@@ -27,6 +27,10 @@ class ChartFormatter(BaseFormatter):
         # By name: nothing is imported for code that shows no figure.
         self.for_type_by_name("matplotlib.figure", "Figure", _of_figure)
 
+    def pop(self, typ: Any, default: Any = None) -> Any:
+        """Nothing goes: choosing the pictures' formats, as the import of pyplot does, takes figures out of every formatter."""
+        return default
+
 
 def register(shell: Any) -> None:
     """Has the shell's displays bring charts along, and pandas' styled frames their text."""
