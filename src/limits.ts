@@ -46,6 +46,20 @@ export const LIMITS = {
   replyImagePixels: 2_000,
   /** Pictures of one reply that are made smaller; each takes some tenths of a second. */
   replyImagesFitted: 10,
+  /** A chart as our kernels make it (sandbox/kernelbox/kernels/chart_values.py); a larger one is none of theirs. JavaScript writes 1e20 with all its digits. */
+  chartBytes: 4 * 48 * KB,
+  chartPoints: 1_000,
+  chartSeries: 50,
+  chartsPerFigure: 30,
+  chartCells: 400,
+  chartNames: 20,
+  /** Python's 200 characters may be two each here. */
+  chartTextCharacters: 2 * 200,
+  /** Rows of data that the prose shows of a chart, and what stands in one cell of them. */
+  chartRows: 20,
+  chartCellCharacters: 60,
+  /** All charts of a reply in both lanes: hosts give what they hold to models. */
+  replyChartBytes: 150 * KB,
   readFileLines: 2_000,
   readFileBytes: 50_000,
   readFileBase64Bytes: 256 * KiB,

@@ -29,6 +29,8 @@ _ENVIRONMENT = {
     "MPLCONFIGDIR": "/tmp/.matplotlib",
     "IPYTHONDIR": "/tmp/.ipython",
     "JUPYTER_DATA_DIR": "/tmp/.jupyter",
+    # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
+    "PLOTLY_RENDERER": "plotly_mimetype",
     "XDG_CACHE_HOME": "/tmp/.cache",
     "DENO_DIR": "/tmp/.deno",
     "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,13 +1,13 @@
 import { LIMITS } from "../limits.ts";
 import { BoundedText, clip } from "./bounded-text.ts";
+import { CHART_TYPE, chartOf } from "./chart.ts";
 import type { ExecutionEvent, LossReason, MimeBundle, MimeValue } from "./event.ts";
 import { exactly, parseExactly } from "./exact-json.ts";
-import { preferredType } from "./mime-preference.ts";
+import { preferredType, readableText } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
 import type { ChangedFile, Cut, ExecutionResult, Output, State } from "./result.ts";
 import { plainText, TerminalText } from "./terminal-text.ts";
 
-const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
 /** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
 
@@ -352,14 +352,15 @@ function describe(n: number, mime: MimeBundle): Output {
   const type = preferredType(mime);
   const value = mime.get(type);
   const size = value !== undefined && "bytes" in value ? pictureSize(value.bytes) : undefined;
-  const text = TEXT_TYPES.map((candidate) => textOf(mime.get(candidate))).find((found) => found !== null) ?? null;
+  const text = readableText(mime);
   return {
     n,
     type,
-    mimeTypes: [...mime.keys()],
+    mimeTypes: [...mime.keys()].filter((name) => name !== CHART_TYPE),
     text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS).text,
     widthPx: size?.widthPx ?? null,
     heightPx: size?.heightPx ?? null,
     sizeBytes: value === undefined ? 0 : mimeValueBytes(value),
+    chart: chartOf(mime.get(CHART_TYPE)),
   };
 }

@@ -73,7 +73,7 @@ export class Sources {
       const bytes = Buffer.from(JSON.stringify(described));
       return { ...base, sizeBytes: bytes.length, mimeType: "application/json", stream: streamBytes(bytes) };
     }
-    const output = await record.readOutput(address.n);
+    const output = await record.readOutput(address.n, address.type);
     if (output === undefined) throw unknownResource();
     return { ...base, sizeBytes: output.bytes.length, mimeType: output.type, stream: streamBytes(output.bytes) };
   }
