@@ -1,12 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import * as z from "zod";
 import { FLAGS, readConfig } from "../../../src/config.ts";
 import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
 import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
-import { inputSchema } from "../../../src/tools/input-schema.ts";
+import { listing } from "../../../src/tools/listing.ts";
 import { page } from "../../../src/tools/page.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
@@ -14,14 +13,7 @@ const TOKENS_MAX = 6_000;
 /** JSON of schemas and prose comes to somewhat more characters a token; this errs on the safe side. */
 const CHARACTERS_PER_TOKEN = 3.3;
 
-const shown = TOOLS.map((tool) => ({
-  name: tool.name,
-  title: tool.title,
-  description: tool.description,
-  annotations: tool.annotations,
-  inputSchema: inputSchema(tool, LANGUAGE_NAMES),
-  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }),
-}));
+const shown = TOOLS.map((tool) => listing(tool, LANGUAGE_NAMES));
 
 describe("the tools as hosts see them", () => {
   it("are those of the golden file: a difference is a change of the contract (UPDATE_GOLDEN=1 writes it)", () => {
@@ -40,7 +32,7 @@ describe("the tools as hosts see them", () => {
   it.each(shown.map((tool) => [tool.name, tool] as const))("%s has a name, a description and hints that hosts take", (_, tool) => {
     expect(tool.name).toMatch(/^[a-z_]{1,40}$/);
     expect(tool.description.length).toBeLessThan(2_000);
-    expect(Object.keys(tool.annotations).sort()).toEqual(["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"]);
+    expect(Object.keys(tool.annotations).sort()).toEqual(["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint", "title"]);
     const properties = Object.keys(tool.inputSchema.properties ?? {});
     expect(properties).toContain("sandbox_id");
     expect(properties.every((name) => /^[a-z_]+$/.test(name))).toBe(true);
