@@ -277,7 +277,7 @@ export function contextError(thrown: unknown): KernelboxError {
 const CONTEXT_ERRORS: Partial<Record<KernelboxError["code"], [message: string, hint: string]>> = {
   kernel_died: [
     "The context's kernel ended while it was starting; its last words are in the details.",
-    "Look for start-up files in the workspace (.ipython, .local) that could break it, remove them with write_file or another context, then restart_context.",
+    "Look for start-up files in the workspace (.ipython, .local, deno.json) that could break it, remove them with write_file or another context, then restart_context.",
   ],
   deadline_exceeded: ["The context's kernel did not start in time.", "Try again; another context may be using all processors."],
   invalid_argument: [

@@ -19,7 +19,7 @@ export interface Language {
 }
 
 const deno = {
-  killedIn: "await",
+  killedIn: "an await or a child process",
   setsEnvBy: "Deno.env.set(name, value)",
   hasPictures: true,
   hasResult: true,

@@ -14,7 +14,7 @@ for (const kind of ["error", "unhandledrejection"]) {
     event.preventDefault();
     // Code that was interrupted is told of like this too, without a word.
     const what = event.reason ?? event.error ?? event.message;
-    // biome-ignore lint/suspicious/noConsole: it is the stderr of whoever runs code here
+    // biome-ignore lint/suspicious/noConsole: it is how the user is told
     if (what) console.error("Uncaught, in a callback:", what);
   });
 }
