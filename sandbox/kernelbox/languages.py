@@ -25,4 +25,5 @@ class Language:
 
 LANGUAGES: dict[str, Language] = {
     "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"), template="python"),
+    "bash": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.bash"), template="bash"),
 }
