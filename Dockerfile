@@ -66,8 +66,8 @@ WORKDIR /
 ENTRYPOINT ["/opt/py/bin/python", "-I", "-m", "kernelbox.supervisor"]
 ARG PROTOCOL=1
 ARG VERSION=unknown
-ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python
-LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=core kernelbox.languages=python
+ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,bash
+LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=core kernelbox.languages=python,bash
 
 # --- full
 FROM core-packages AS full-packages
@@ -88,8 +88,8 @@ WORKDIR /
 ENTRYPOINT ["/opt/py/bin/python", "-I", "-m", "kernelbox.supervisor"]
 ARG PROTOCOL=1
 ARG VERSION=unknown
-ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript
-LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full kernelbox.languages=python,javascript,typescript
+ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript,bash
+LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full kernelbox.languages=python,javascript,typescript,bash
 
 # --- full-r
 FROM base AS base-r
@@ -111,5 +111,5 @@ WORKDIR /
 ENTRYPOINT ["/opt/py/bin/python", "-I", "-m", "kernelbox.supervisor"]
 ARG PROTOCOL=1
 ARG VERSION=unknown
-ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript,r
-LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full-r kernelbox.languages=python,javascript,typescript,r
+ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript,bash,r
+LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full-r kernelbox.languages=python,javascript,typescript,bash,r

@@ -57,4 +57,5 @@ LANGUAGES: dict[str, Language] = {
         interrupt="group",
         speaks_on_descriptors=True,
     ),
+    "bash": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.bash"), template="bash"),
 }

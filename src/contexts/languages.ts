@@ -40,9 +40,9 @@ export const LANGUAGE_NAMES = Object.keys(LANGUAGES) as [LanguageName, ...Langua
 
 /** What each flavour of the image has; the Dockerfile's labels say the same. */
 export const FLAVOUR_LANGUAGES: Record<ImageFlavour, readonly LanguageName[]> = {
-  core: ["python"],
-  full: ["python", "javascript", "typescript"],
-  "full-r": ["python", "javascript", "typescript", "r"],
+  core: ["python", "bash"],
+  full: ["python", "javascript", "typescript", "bash"],
+  "full-r": ["python", "javascript", "typescript", "bash", "r"],
 };
 
 /** The languages to offer with a configured image: what is in its flavour, and where it is a reference whatever could be in it. */

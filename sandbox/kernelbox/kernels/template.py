@@ -51,6 +51,8 @@ _MODULES = (
     "matplotlib.backends.backend_agg",
     "matplotlib_inline.backend_inline",
     "kernelbox.kernels.barrier_out_stream",
+    "kernelbox.kernels.bash",
+    "kernelbox.kernels.bash_kernel",
     "kernelbox.kernels.charts",
     "kernelbox.kernels.last_value",
     "kernelbox.kernels.python",

@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import { checkExecutionEnv, FLAVOUR_LANGUAGES, LANGUAGE_NAMES, languagesOf, missingLanguage } from "../../../src/contexts/languages.ts";
 import { IMAGE_FLAVOURS } from "../../../src/engines/engine.ts";
 import { TOOLS } from "../../../src/tools/index.ts";
-import { inputSchema } from "../../../src/tools/input-schema.ts";
+import { listing } from "../../../src/tools/listing.ts";
 
 test("an image offers what its flavour has; one of the user's could have any", () => {
-  expect(languagesOf("core")).toEqual(["python"]);
+  expect(languagesOf("core")).toEqual(["python", "bash"]);
   expect(languagesOf("full-r")).toContain("r");
   expect(languagesOf("full")).not.toContain("r");
   expect(languagesOf("my/image:1")).toEqual(LANGUAGE_NAMES);
@@ -47,13 +47,16 @@ test("env for one execution is refused where the kernel cannot take it, with wha
 test("hosts are shown the languages of the configured image, and what each cannot do", () => {
   const shown = (name: string, image: string) => {
     const tool = TOOLS.find((each) => each.name === name);
-    return tool === undefined ? undefined : inputSchema(tool, languagesOf(image)).properties?.language;
+    return tool === undefined ? undefined : listing(tool, languagesOf(image)).inputSchema.properties?.language;
   };
-  expect(shown("execute_code", "core")).toMatchObject({ enum: ["python"], description: "Default python. python (IPython)." });
+  expect(shown("execute_code", "core")).toMatchObject({
+    enum: ["python", "bash"],
+    description: "Default python. python (IPython), bash (an exit code that is not 0 is an error).",
+  });
   expect(shown("execute_code", "full")).toMatchObject({
     enum: FLAVOUR_LANGUAGES.full,
     description: expect.stringContaining("typescript (Deno, types are not checked; no env per run: Deno.env.set(name, value)"),
   });
-  expect(shown("create_context", "core")).toMatchObject({ enum: ["python"], default: "python" });
+  expect(shown("create_context", "core")).toMatchObject({ enum: ["python", "bash"], default: "python" });
   expect(shown("get_context", "core")).toBeUndefined();
 });

@@ -1,0 +1,186 @@
+"""The bash process that a Bash kernel drives: it stays, and its variables with it, from one cell to the next.
+
+It is an interactive shell, since only such a one survives an interrupt, a syntax error and `${x:?}`; it has no terminal. It reads the same constant
+line for every cell from its stdin. The code, and the variables of one execution, lie in files in memory that it reads: they are data, never part of a
+line, and a full disk does not matter. What it says of itself comes through a pipe of its own (bash_start.sh), beside stdout and stderr, which are the
+kernel's own.
+"""
+
+import array
+import fcntl
+import os
+import re
+import select
+import signal
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PROGRAM = "/bin/bash"
+_ARGUMENTS = ("bash", "--norc", "--noprofile", "--noediting", "-i")
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+# As bash_start.sh and bash_cell.sh know them; far from those that scripts use.
+_CODE, _CELL, _START, _REQUESTS, _REPORTS, _ENVIRONMENT, _STDERR = 200, 201, 202, 203, 204, 205, 206
+_START_LINE = b". /proc/self/fd/202 </dev/null\n"
+_CELL_LINE = b". /proc/self/fd/201 </dev/null\n"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_REPORT_BYTES = 4_096
+_LINE_READ_S = 1.0
+_LINE_LOOK_S = 0.001
+# Python ignores these, and a child would inherit that.
+_DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the shell has ended: a signal's number, or 0 and the exit code."""
+
+    signal: int
+    code: int
+
+    @property
+    def status(self) -> int:
+        """As a shell would tell it of its child."""
+        return 128 + self.signal if self.signal else self.code
+
+
+class BashShell:
+    """Belongs to the main thread, as `interrupt` is called from a signal handler."""
+
+    def __init__(self) -> None:
+        self._code = os.memfd_create("cell", os.MFD_CLOEXEC)
+        self._environment = os.memfd_create("environment", os.MFD_CLOEXEC)
+        its_stdin, self._stdin = os.pipe()
+        its_requests, self._requests = os.pipe()
+        self._reports, its_reports = os.pipe()
+        cell = os.open(f"{_FOLDER}/bash_cell.sh", os.O_RDONLY | os.O_CLOEXEC)
+        start = os.open(f"{_FOLDER}/bash_start.sh", os.O_RDONLY | os.O_CLOEXEC)
+        theirs = {
+            0: its_stdin,
+            _CODE: self._code,
+            _CELL: cell,
+            _START: start,
+            _REQUESTS: its_requests,
+            _REPORTS: its_reports,
+            _ENVIRONMENT: self._environment,
+            _STDERR: 2,
+        }
+        self.pid = os.posix_spawn(
+            _PROGRAM,
+            _ARGUMENTS,
+            # An empty prompt, or the first of them would be written; what is in PROMPT_COMMAND would speak before our own.
+            {**{name: value for name, value in os.environ.items() if name != "PROMPT_COMMAND"}, "PS1": ""},
+            file_actions=[
+                *((os.POSIX_SPAWN_DUP2, ours, number) for number, ours in theirs.items()),
+                (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+            ],
+            # A group of its own, for interrupts. The session stays the kernel's, by which the supervisor finds what to kill with it.
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+        for descriptor in (its_stdin, its_requests, its_reports, cell, start):
+            os.close(descriptor)
+        self.descriptor = os.pidfd_open(self.pid)
+        self._end: End | None = None
+        self._is_running = False
+        self._is_interrupt_due = False
+        os.write(self._stdin, _START_LINE)
+
+    def expect(self) -> None:
+        """Code is about to come. An interrupt from now on is for it."""
+        self._is_interrupt_due = False
+
+    def run(self, code: str, environment: Mapping[str, str]) -> int | None:
+        """The status of the code's last command; None where the shell has ended. Blocks; the shell takes an interrupt meanwhile."""
+        _fill(self._code, code.encode("utf-8", "surrogateescape"))
+        _fill(self._environment, b"".join(_record(name) + _record(value) for name, value in environment.items() if _NAME.fullmatch(name)))
+        request = b"environment" if environment else b"run"
+        try:
+            os.write(self._stdin, _CELL_LINE)
+            # The first byte is for a late interrupt of the cell before, which makes bash drop what it is reading.
+            os.write(self._requests, b"\0" + request + b"\0")
+        except BrokenPipeError:
+            return None
+        self._is_running = True
+        if self._is_interrupt_due:
+            self.interrupt()
+        try:
+            return self._wait()
+        finally:
+            self._is_running = False
+            os.ftruncate(self._code, 0)
+
+    def interrupt(self) -> None:
+        """SIGINT to the shell and what it runs in the foreground; background commands of a shell without job control ignore it."""
+        if not self._is_running:
+            self._is_interrupt_due = True
+            return
+        # Half a line that is dropped would leave the other half to be run.
+        deadline = time.monotonic() + _LINE_READ_S
+        while self._has_unread_line() and time.monotonic() < deadline:
+            time.sleep(_LINE_LOOK_S)
+        if not self._has_unread_line():
+            self._signal(signal.SIGCONT)
+            self._signal(signal.SIGINT)
+
+    def end(self) -> End:
+        """How it ended; kills it where it has not."""
+        if self._end is None:
+            if not _is_readable(self.descriptor):
+                self._signal(signal.SIGKILL)
+            _, status = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._end = End(signal=max(0, -code), code=max(0, code))
+        return self._end
+
+    def _wait(self) -> int | None:
+        poller = select.poll()
+        poller.register(self._reports, select.POLLIN)
+        poller.register(self.descriptor, select.POLLIN)
+        has_begun = False
+        unread = b""
+        while True:
+            ready = dict(poller.poll())
+            read = os.read(self._reports, _REPORT_BYTES) if self._reports in ready else b""
+            if not read:
+                return None
+            *lines, unread = (unread + read).split(b"\n")
+            for line in lines:
+                kind, _, status = line.partition(b" ")
+                # What comes before it is of the cell before.
+                has_begun = has_begun or kind == b"b"
+                if has_begun and kind == b"e" and status.isdigit():
+                    return int(status)
+            # Only our own shell writes here; code that does too must not make this grow.
+            unread = unread[-_REPORT_BYTES:]
+
+    def _has_unread_line(self) -> bool:
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self._stdin, termios.FIONREAD, waiting)
+        return waiting[0] > 0
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._end is None:
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+
+
+def _record(text: str) -> bytes:
+    return text.replace("\0", "").encode("utf-8", "surrogateescape") + b"\0"
+
+
+def _is_readable(descriptor: int) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))

@@ -1,0 +1,354 @@
+"""The Bash kernel, driven for real."""
+
+import os
+import signal
+import sys
+import time
+import unittest
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+_PROGRAM = [sys.executable, "-I", "-m", "kernelbox.kernels.bash", "{connection_file}"]
+
+
+@dataclass
+class Run:
+    stdout: str = ""
+    stderr: str = ""
+    error: dict[str, Any] | None = None
+    reply: dict[str, Any] = field(default_factory=dict)
+    kinds: list[str] = field(default_factory=list)
+    first_text_at: float = 0.0
+    late: str = ""
+
+
+class Bash:
+    """A kernel as the supervisor starts one, and a client."""
+
+    def __init__(self, env: dict[str, str] | None = None) -> None:
+        self.manager = KernelManager(transport="ipc", ip=f"/tmp/bash-{os.getpid()}-{time.monotonic_ns()}")
+        self.manager._kernel_spec = KernelSpec(argv=_PROGRAM)
+        self.manager.start_kernel(env={**os.environ, **(env or {})})
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=20)
+
+    @property
+    def pid(self) -> int:
+        return self.manager.provisioner.process.pid
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def send(self, code: str, env: dict[str, str] | None = None) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+        message = self.client.session.msg("execute_request", content, metadata={"kernelbox_env": env} if env else {})
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    def take(self, message_id: str, timeout: float = 10) -> Run:
+        """Until both reply and idle have come, or the kernel has ended."""
+        run = Run()
+        deadline = time.monotonic() + timeout
+        is_idle = False
+        while not (is_idle and run.reply):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no end of it: {run}")
+            if self.client.shell_channel.msg_ready():
+                reply = self.client.get_shell_msg(timeout=1)
+                if reply["parent_header"].get("msg_id") == message_id:
+                    run.reply = reply["content"]
+            wait = 0 if run.reply else 10
+            if not self.client.iopub_channel.socket.poll(wait):
+                if not run.reply and self.manager.provisioner.process.poll() is not None and not self.client.iopub_channel.socket.poll(100):
+                    return run
+                continue
+            message = self.client.get_iopub_msg(timeout=1)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != message_id:
+                if kind == "stream":
+                    run.late += content["text"]
+                continue
+            run.kinds.append(kind)
+            if kind == "stream":
+                run.first_text_at = run.first_text_at or time.monotonic()
+                if content["name"] == "stdout":
+                    run.stdout += content["text"]
+                else:
+                    run.stderr += content["text"]
+            elif kind == "error":
+                run.error = content
+            elif kind == "status" and content["execution_state"] == "idle":
+                is_idle = True
+        return run
+
+    def run(self, code: str, env: dict[str, str] | None = None, timeout: float = 10) -> Run:
+        return self.take(self.send(code, env), timeout)
+
+    def interrupted(self, code: str, after: float = 0.4) -> tuple[Run, float]:
+        """What it gave, and how long after SIGINT it ended."""
+        message_id = self.send(code)
+        time.sleep(after)
+        os.kill(self.pid, signal.SIGINT)
+        sent = time.monotonic()
+        run = self.take(message_id, 10)
+        return run, time.monotonic() - sent
+
+
+class BashCase(unittest.TestCase):
+    bash: Bash
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.bash = Bash()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.bash.close()
+
+    def says(self, code: str, stdout: str, **options: Any) -> Run:
+        run = self.bash.run(code, **options)
+        self.assertEqual(run.stdout, stdout, run)
+        return run
+
+
+class State(BashCase):
+    def test_keeps_what_a_shell_keeps(self) -> None:
+        self.bash.run("cd /usr; x='a  b'; declare -A m=([k]=v); f() { echo \"f $1\"; }; export E=exported; shopt -s nullglob; alias hi='echo alias'")
+        self.says('pwd; echo "$x ${m[k]}"; f 1; printenv E; shopt -q nullglob && echo on; hi', "/usr\na  b v\nf 1\nexported\non\nalias\n")
+        self.bash.run("cd /; shopt -u nullglob")
+
+    def test_keeps_the_last_status_and_pipestatus(self) -> None:
+        self.bash.run("(exit 3)")
+        self.says('echo "$? ${PIPESTATUS[*]}"', "3 3\n")
+        self.says('echo "$? ${PIPESTATUS[*]}"', "0 0\n")
+        self.bash.run("false | (exit 4) | true")
+        self.says('echo "$? ${PIPESTATUS[*]}"', "0 1 4 0\n")
+        self.bash.run("false | (exit 5)")
+        self.says('echo "$? ${PIPESTATUS[*]}"', "5 1 5\n")
+
+
+class Cells(BashCase):
+    def test_takes_code_as_it_is(self) -> None:
+        self.says("cat <<E\n  two $((1 + 1))\nE\nfor i in a b; do\n  echo $i\ndone # the end", "  two 2\na\nb\n")
+        self.says("echo 'ä€😀 !x $y'", "ä€😀 !x $y\n")
+        self.says("echo $0 $LINENO\necho $LINENO", "bash 1\n2\n")
+        self.says("", "")
+        self.says("# nothing", "")
+        self.says("return 0; echo not", "")
+
+    def test_tells_status_and_how_the_kernel_speaks(self) -> None:
+        run = self.bash.run("echo before; (exit 3)")
+        self.assertEqual((run.stdout, run.error), ("before\n", {"ename": "ExitStatus", "evalue": "3", "traceback": []}))
+        self.assertEqual(run.reply["status"], "error")
+        first = run.reply["execution_count"]
+        self.assertEqual(run.kinds[:2] + run.kinds[-1:], ["status", "execute_input", "status"])
+        run = self.bash.run("true")
+        self.assertEqual((run.reply["status"], run.reply["execution_count"]), ("ok", first + 1))
+
+    def test_lives_on_after_errors_of_the_shell(self) -> None:
+        self.bash.run("kept=1")
+        for code, status, says in (
+            ("echo 'never ended", "2", "unexpected EOF"),
+            ("if true; then", "2", "syntax error"),
+            ("echo ${nothing:?is missing}; echo not", "1", "is missing"),
+            ("set -u; echo $nothing; echo not", "1", "unbound"),
+            ("set +u; nosuchcommand", "127", "not found"),
+            ("readonly r=1; r=2; echo not", "1", "readonly"),
+        ):
+            with self.subTest(code):
+                run = self.bash.run(code)
+                self.assertEqual((run.error or {}).get("evalue"), status, run)
+                self.assertIn(says, run.stderr)
+                self.assertEqual(run.stdout, "")
+        self.says("set +u; echo $kept", "1\n")
+        self.says("cat <<E\nunterminated", "unterminated\n")
+
+    def test_runs_a_large_cell(self) -> None:
+        lines = "\n".join(f"v{i % 10}={'x' * 90}" for i in range(11_000))
+        self.assertGreater(len(lines), 1_000_000)
+        self.says(f"{lines}\necho ${{#v9}}", "90\n")
+
+    def test_does_not_trip_over_options(self) -> None:
+        for setting, back in (
+            ("set -eu", "set +eu"),
+            ("set -f; IFS=0123456789", "set +f; IFS=$' \\t\\n'"),
+            ("set -C", "set +C"),
+            ("set -o posix", "set +o posix"),
+        ):
+            with self.subTest(setting):
+                self.assertIsNone(self.bash.run(setting).error)
+                self.says("echo on", "on\n")
+                self.says('echo "$?"', "0\n", env={"A_B": "c"})
+                self.assertIsNone(self.bash.run(back).error)
+        self.bash.run("set -x")
+        run = self.says("echo traced", "traced\n")
+        self.assertIn("+ echo traced\n", run.stderr)
+        self.assertNotIn("__kernelbox", run.stderr)
+        self.bash.run("set +x; PROMPT_COMMAND='echo prompt'; PS1='$ '")
+        run = self.says("echo on", "on\n")
+        self.assertEqual(run.stderr, "")
+
+
+class Output(BashCase):
+    def test_keeps_stdout_and_stderr_apart_and_whole(self) -> None:
+        for _ in range(30):
+            run = self.bash.run("seq 20000; seq 20000 >&2; echo end; echo fin >&2")
+            self.assertEqual(len(run.stdout), 108894 + 4)
+            self.assertEqual(len(run.stderr), 108894 + 4)
+
+    def test_streams_while_it_runs(self) -> None:
+        began = time.monotonic()
+        run = self.bash.run("for i in 1 2 3; do echo $i; sleep 0.5; done")
+        self.assertLess(run.first_text_at - began, 0.45)
+        self.assertEqual(run.stdout, "1\n2\n3\n")
+
+    def test_decodes_characters_that_come_in_pieces(self) -> None:
+        self.says("printf '\\xe2\\x82'; sleep 0.3; printf '\\xac\\xff'", "€\ufffd")
+
+    def test_lets_much_through_in_little_memory(self) -> None:
+        message_id = self.bash.send("yes 0123456789 | head -c 100000000")
+        time.sleep(2)
+        with open(f"/proc/{self.bash.pid}/status") as file:
+            resident = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+        self.assertLess(resident, 200_000)
+        run = self.bash.take(message_id, 60)
+        self.assertEqual(len(run.stdout), 100_000_000)
+
+    def test_is_not_held_by_what_goes_on_behind(self) -> None:
+        run = self.bash.run("yes & sleep 0.2; echo done >&2", timeout=10)
+        self.assertEqual(run.stderr, "done\n")
+        run = self.bash.run("kill $!; echo killed >&2", timeout=10)
+        self.assertEqual(run.stderr, "killed\n")
+
+    def test_sends_late_output_with_the_last_cell(self) -> None:
+        message_id = self.bash.send("(sleep 0.3; echo late) & echo now")
+        self.assertEqual(self.bash.take(message_id).stdout, "now\n")
+        self.says("sleep 0.6", "late\n")
+
+
+class Input(BashCase):
+    def test_is_refused_at_once(self) -> None:
+        run = self.bash.run("read -r x; echo $?", timeout=3)
+        self.assertEqual(run.stdout, "1\n")
+        self.assertIn("no input can be given", run.stderr)
+        run = self.bash.run("select x in a b; do echo $x; done", timeout=3)
+        self.assertIn("no input can be given", run.stderr)
+        self.says("cat; python -c 'input()' 2>&1 | tail -1", "EOFError: EOF when reading a line\n", timeout=5)
+
+    def test_of_its_own_stays_whole(self) -> None:
+        run = self.bash.run(
+            "printf 'a\\nb\\n' | while read -r l; do echo \"<$l>\"; done\n"
+            "read -r x y <<< '1 2 3'; echo $x,$y\n"
+            "while IFS=: read -r n _; do echo $n; break; done < /etc/passwd\n"
+            "exec 5< <(echo five); read -u 5 f; echo $f; read -ru5 f; echo $?; exec 5<&-\n"
+            "read -ra words <<< 'p q r'; echo ${words[2]}\n"
+            "f() { local v; read -r v < <(echo in); echo $v; }; f\n"
+        )
+        self.assertEqual(run.stdout, "<a>\n<b>\n1,2 3\nroot\nfive\n1\nr\nin\n")
+        self.assertEqual(run.stderr, "")
+
+
+class Environment(BashCase):
+    def test_is_for_one_execution(self) -> None:
+        self.bash.run("export KEPT=old; plain=p; unset -v GONE")
+        odd = "a'b\"c $(touch /tmp/no) `x` \\ \n ä"
+        env = {"KEPT": "new", "plain": "q", "GONE": odd}
+        self.says("printenv KEPT; printenv plain; printenv GONE", f"new\nq\n{odd}\n", env=env)
+        self.says('echo "$KEPT $plain ${GONE-unset}"; printenv KEPT; printenv plain || echo not exported', "old p unset\nold\nnot exported\n")
+        self.assertFalse(os.path.exists("/tmp/no"))
+
+    def test_goes_also_after_an_error_and_an_interrupt(self) -> None:
+        self.bash.run("echo ${nothing:?}", env={"ONCE": "1"})
+        self.says("echo ${ONCE-unset}", "unset\n")
+        message_id = self.bash.send("sleep 10", env={"ONCE": "1"})
+        time.sleep(0.3)
+        os.kill(self.bash.pid, signal.SIGINT)
+        self.bash.take(message_id, 5)
+        self.says("echo ${ONCE-unset}", "unset\n")
+
+    def test_takes_names_only(self) -> None:
+        self.says("echo ${x-unset}", "unset\n", env={"x y": "1", "a[$(touch /tmp/no)]": "1", "": "1", "é": "1"})
+        self.assertFalse(os.path.exists("/tmp/no"))
+
+    def test_may_be_large(self) -> None:
+        self.says("echo ${#BIG}; unset BIG", "120000\n", env={"BIG": "x" * 120_000})
+
+
+class Interrupt(BashCase):
+    def test_stops_the_foreground_and_keeps_the_shell(self) -> None:
+        self.bash.run("kept=1")
+        for code in (
+            "sleep 30",
+            "while :; do :; done",
+            "while :; do sleep 0.01; done",
+            "for i in $(seq 1000); do sleep 1; done; echo not",
+            "sleep 30 | cat | cat",
+            "python -c 'import time; time.sleep(30)'",
+            "x=$(sleep 30); echo not",
+            "f() { sleep 30; }; f; echo not",
+            "wait < <(sleep 30); sleep 20 & wait",
+        ):
+            with self.subTest(code):
+                run, took = self.bash.interrupted(code)
+                self.assertLess(took, 0.5)
+                self.assertEqual((run.error or {}).get("evalue"), "130", run)
+                self.assertNotIn("not\n", run.stdout)
+                self.says("echo $kept", "1\n")
+
+    def test_at_any_moment(self) -> None:
+        """Also between two cells, and while the shell reads or reports: each cell afterwards is whole."""
+        for i in range(100):
+            message_id = self.bash.send(f"echo {i}")
+            time.sleep(i * 0.00005)
+            os.kill(self.bash.pid, signal.SIGINT)
+            run = self.bash.take(message_id, 5)
+            self.assertNotIn("not found", run.stderr)
+            self.says(f"echo after {i}", f"after {i}\n", timeout=5)
+
+    def test_leaves_background_commands(self) -> None:
+        self.bash.run("sleep 60 & behind=$!")
+        self.bash.interrupted("sleep 30")
+        self.says("kill -0 $behind && echo lives; kill $behind", "lives\n")
+
+
+class End(unittest.TestCase):
+    def ended(self, code: str, env: dict[str, str] | None = None) -> tuple[Run, int]:
+        bash = Bash()
+        try:
+            run = bash.run(code, env, timeout=10)
+            return run, bash.manager.provisioner.process.wait(5)
+        finally:
+            bash.close()
+
+    def test_of_the_shell_is_told_and_is_the_kernels(self) -> None:
+        for code, value, exit_code in (
+            ("echo last; echo words >&2; exit 7", "7", 7),
+            ("set -e; echo last; echo words >&2; false; echo not", "1", 1),
+            ("echo last; echo words >&2; exec true", "0", 0),
+            ("echo last; echo words >&2; kill -9 $$", "137", -9),
+            ("echo last; echo words >&2; kill -SEGV $$", "139", -11),
+            ("sleep 100 & echo last; echo words >&2; exit 3", "3", 3),
+        ):
+            with self.subTest(code):
+                run, ended = self.ended(code)
+                self.assertEqual((run.stdout, run.stderr), ("last\n", "words\n"))
+                self.assertEqual(run.error, {"ename": "ShellExited", "evalue": value, "traceback": []})
+                self.assertEqual(run.reply, {})
+                self.assertEqual(ended, exit_code)
+
+    def test_between_two_cells_ends_the_kernel(self) -> None:
+        bash = Bash()
+        try:
+            bash.run("(sleep 0.3; kill -9 $$) &")
+            self.assertEqual(bash.manager.provisioner.process.wait(5), -9)
+        finally:
+            bash.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
