@@ -111,8 +111,9 @@ class Scale:
 
     def read(self, values: Any) -> list[Any]:
         if self._freq is not None:
-            periods = sys.modules["pandas"].PeriodIndex.from_ordinals(values.astype("int64"), freq=self._freq)
-            return [text(period) for period in periods]
+            known = np.isfinite(values)
+            periods = sys.modules["pandas"].PeriodIndex.from_ordinals(np.where(known, values, 0).astype("int64"), freq=self._freq)
+            return [text(period) if ok else None for period, ok in zip(periods, known, strict=True)]
         if self.kind == "datetime":
             return times(values)
         return self.names(values) or numbers(values)

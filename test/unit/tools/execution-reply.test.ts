@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CHART_TYPE } from "../../../src/events/chart.ts";
 import { type ExecutionEvent, eventFromWire, wireEventSchema } from "../../../src/events/event.ts";
 import { ExecutionFold, VALUE_TYPE } from "../../../src/events/fold.ts";
 import { LIMITS } from "../../../src/limits.ts";
@@ -121,6 +122,36 @@ describe("a reply as large as it may be", () => {
     expect(structured.stderr.isWellFormed()).toBe(true);
     expect(structured.notices.join()).toContain("9 more notices");
     expect(structured.notices.filter((notice) => notice.startsWith("Picture"))).toHaveLength(20 - images.length);
+  });
+
+  it("leaves out charts past what models take, and before texts where all is too large", async () => {
+    const series = [{ label: null, x: Array.from({ length: 1_000 }, (_, n) => n), y: Array.from({ length: 1_000 }, (_, n) => n / 7) }];
+    const figure = (n: number): Said => [
+      "display_data",
+      { mime: { "text/plain": "f", [CHART_TYPE]: { kind: "line", title: `no ${n}`, series } } },
+    ];
+    const many = await replyTo(...Array.from({ length: 20 }, (_, n) => figure(n)));
+    const told = many.structured.outputs.filter(({ chart }) => chart !== null).length;
+    expect(told).toBeGreaterThan(2);
+    expect(many.bytes).toBeLessThan(LIMITS.replyChartBytes + 20 * 1_000);
+    expect(many.structured.notices).toEqual([
+      expect.stringContaining(
+        `The data of the last ${20 - told} charts do not fit into this reply: read_file with path "${many.structured.outputs[told]?.uri}/`,
+      ),
+    ]);
+    expect(many.text).toContain(`line chart "no ${told - 1}"`);
+    expect(many.text).not.toContain(`line chart "no ${told}"`);
+    const wide = "图".repeat(LIMITS.replyTextCharacters);
+    const streams = ["stdout", "stderr"].map((name): Said => ["stream", { name, text: wide }]);
+    const full = await replyTo(
+      ...streams,
+      ["execute_result", { mime: { "text/plain": wide } }],
+      figure(0),
+      ...Array.from({ length: 48 }, (_, n) => html(n)),
+    );
+    expect(full.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+    expect(full.structured.notices[0]).toContain("The texts of the last");
+    expect(full.structured.notices[1]).toContain("The data of the last 1 charts");
   });
 
   it("shows as many pictures as there is room for, and none over the bound of one", async () => {
