@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from . import limits, usage
+from .death import death, memory_kills
 from .errors import RequestError
 from .kernel_client import KernelClient, Message
 from .kernel_process import start_kernel
 from .reaper import Reaper
 
 Json = dict[str, Any]
-
-_SIGKILL = 9
 
 
 async def room_for_a_kernel() -> None:
@@ -47,7 +46,9 @@ class Kernel:
         self._is_doomed = False
         self._info_replied = False
         self._output_seen = False
-        self._oom_kills = usage.oom_kills()
+        # Until it has ended by itself, whatever ends it is our own kill.
+        self.death: Json = {"reason": "killed"}
+        memory_kills.look()
         self._process = start_kernel(language, cwd, env, reaper, self._process_ended)
         self._client = self._connect()
 
@@ -98,7 +99,7 @@ class Kernel:
 
     def execute(self, code: str, env: dict[str, str]) -> str:
         """Sends code; gives the id that its messages will bear as their parent."""
-        self._oom_kills = usage.oom_kills()
+        memory_kills.look()
         self._process.wake()
         content = {
             "code": code,
@@ -138,12 +139,6 @@ class Kernel:
         self._client.close()
         self.kill()
 
-    def death_reason(self) -> str:
-        """`out_of_memory` where the container's count of such kills has grown since its last execution began."""
-        if self.exit_signal == _SIGKILL and usage.oom_kills() > self._oom_kills:
-            return "out_of_memory"
-        return "killed" if self.exit_signal else "exited"
-
     def _output(self, message: Message) -> None:
         self._output_seen = True
         self._check_answered()
@@ -162,6 +157,8 @@ class Kernel:
             self._answered.set_result(None)
 
     def _process_ended(self) -> None:
+        if not self._is_doomed:
+            self.death = death(self.exit_code, self.exit_signal)
         # Its last messages may still be on their way through the sockets.
         self._loop.call_later(limits.LAST_MESSAGES_S, self._bury)
 

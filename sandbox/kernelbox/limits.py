@@ -65,6 +65,8 @@ NUDGE_S = 0.25
 LAST_MESSAGES_S = 0.03
 # Longer than a killed process takes to go; one that hangs in the system's hands is not waited for.
 BURIAL_S = 1.0
+# How long after an out-of-memory kill the end of a kernel may be noticed that it was meant for.
+MEMORY_KILL_S = 10.0
 LAST_WORDS_BYTES = 4_000
 HIGH_WATER_MARK = 32
 

@@ -1,5 +1,6 @@
 import { KernelboxError } from "../errors.ts";
-import { ExecutionFold, earlierLossMessage, earlierSandboxLossMessage } from "../events/fold.ts";
+import { ExecutionFold } from "../events/fold.ts";
+import { earlierLossMessage, earlierSandboxLossMessage } from "../events/loss-message.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
@@ -119,7 +120,7 @@ export class Executions {
     context.lastIncarnation = Math.max(context.lastIncarnation, state.incarnation);
     if (hasCallerLeft) {
       if (state.variables === "lost" && state.reason !== null)
-        context.untoldLoss ??= { reason: state.reason, message: earlierLossMessage(state.reason) };
+        context.untoldLoss ??= { reason: state.reason, message: earlierLossMessage({ ...fold.death, reason: state.reason }) };
       return;
     }
     if (state.variables === "lost") return;
