@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -47,6 +48,7 @@ class Context:
         self._reaper = reaper
         self._kernel: Kernel | None = None
         self._start: asyncio.Task[None] | None = None
+        self._lending = asyncio.Lock()
         self._loss: Json | None = None
         # By the id of the message that started them; kept by whoever keeps the executions themselves.
         self._finished: WeakValueDictionary[str, Execution] = WeakValueDictionary()
@@ -109,6 +111,23 @@ class Context:
         """Some events of the running execution need not be kept any more."""
         if self.running is not None and not self.running.log.is_full:
             self._resume()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Kernel]:
+        """The kernel, to be asked something while nothing runs: what comes meanwhile waits until it is given back."""
+        async with self._lending:
+            if self.running is not None or self.queue or (self._start is not None and not self._start.done()):
+                raise RequestError("busy", "the context is busy")
+            if self._kernel is None or not self._kernel.is_ready:
+                raise RequestError("kernel_died", "the context has no kernel now")
+            try:
+                yield self._kernel
+            finally:
+                # Behind the lock's release.
+                self._loop.call_soon(self._pump)
+
+    def processes(self) -> list[int]:
+        return [] if self._kernel is None else self._kernel.processes()
 
     def describe(self) -> Json:
         if self._start is not None and not self._start.done():
@@ -184,7 +203,7 @@ class Context:
     # Executions.
 
     def _pump(self) -> None:
-        if self.running is None and self.queue and not self._is_deleted:
+        if self.running is None and self.queue and not self._is_deleted and not self._lending.locked():
             self.running = self.queue.popleft()
             if self._kernel is not None and self._kernel.is_ready:
                 self._send(self.running)

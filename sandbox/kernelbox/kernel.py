@@ -45,6 +45,7 @@ class Kernel:
         self._buried: asyncio.Future[None] = loop.create_future()
         self._is_doomed = False
         self._info_replied = False
+        self._asked: dict[str, asyncio.Future[Message]] = {}
         self._output_seen = False
         # Until it has ended by itself, whatever ends it is our own kill.
         self.death: Json = {"reason": "killed"}
@@ -111,6 +112,17 @@ class Kernel:
         }
         return self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
 
+    def ask(self, kind: str, content: Json) -> asyncio.Future[Message]:
+        """The answer to a request that runs nothing; cancelled where the kernel ends before it."""
+        self._process.wake()
+        asked: asyncio.Future[Message] = self._loop.create_future()
+        self._asked[self._client.send(kind, content)] = asked
+        return asked
+
+    def processes(self) -> list[int]:
+        """The kernel's own first, then what its code has started."""
+        return self._process.family() if self.is_alive else []
+
     def interrupt(self) -> None:
         self._process.interrupt()
 
@@ -137,6 +149,7 @@ class Kernel:
         """Nobody listens to it any more: it is killed, and its end is not told."""
         self._on_end = _nothing
         self._client.close()
+        self._forget_asked()
         self.kill()
 
     def _output(self, message: Message) -> None:
@@ -146,7 +159,11 @@ class Kernel:
             self._on_output(message)
 
     def _reply(self, message: Message) -> None:
-        if message.kind == "kernel_info_reply":
+        asked = self._asked.pop(message.parent_id, None)
+        if asked is not None:
+            if not asked.done():
+                asked.set_result(message)
+        elif message.kind == "kernel_info_reply":
             self._info_replied = True
             self._check_answered()
         elif message.kind == "execute_reply":
@@ -167,8 +184,14 @@ class Kernel:
             self._client.drain()
         finally:
             self._client.close()
+            self._forget_asked()
             self._buried.set_result(None)
             self._tell_end()
+
+    def _forget_asked(self) -> None:
+        for asked in self._asked.values():
+            asked.cancel()
+        self._asked.clear()
 
     def _tell_end(self) -> None:
         if self._answered.done():

@@ -19,8 +19,17 @@ class Language:
     quiet_s: float = 0.0
     # What the process itself writes to its stdout and stderr is output of the code; a kernel that captures it has nothing to say there.
     speaks_on_descriptors: bool = False
+    # Whether the kernel answers our own request for its variables, and whether Python's packages are what its code imports.
+    tells_variables: bool = False
+    imports_python: bool = False
+    # Whether the kernel's own folder is its code's.
+    works_in_its_folder: bool = True
 
 
 LANGUAGES: dict[str, Language] = {
-    "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python")),
+    "python": Language(
+        program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"),
+        tells_variables=True,
+        imports_python=True,
+    ),
 }

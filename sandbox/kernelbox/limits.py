@@ -80,3 +80,19 @@ FOLDER_ENTRIES = 100_000
 SCAN_ENTRIES = 5_000
 SCAN_S = 0.02
 CHANGED_FILES = 200
+
+# Looking at a context: how long its kernel may take, and then to stop; what it may answer, and what may be asked.
+LOOK_S = 5.0
+LOOK_GRACE_S = 2.0
+LOOK_BYTES = 1 * MIB
+LOOK_CODE_CHARACTERS = 64 * KIB
+VARIABLES = 100
+VARIABLE_CHARACTERS = 1_000
+DIMENSIONS = 64
+COMPLETIONS = 100
+COMPLETION_CHARACTERS = 200
+INSPECTION_CHARACTERS = 10_000
+PACKAGES = 1_000
+# Names in one folder of packages that are looked at, and processes of a context.
+PACKAGE_ENTRIES = 10_000
+USAGE_PROCESSES = 200

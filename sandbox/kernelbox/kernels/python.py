@@ -40,8 +40,9 @@ def main(connection_file: str) -> None:
     from tornado.ioloop import IOLoop
 
     from .last_value import VALUE_TYPE, ValueFormatter
+    from .variables import TellsVariables
 
-    class SandboxKernel(IPythonKernel):
+    class SandboxKernel(TellsVariables, IPythonKernel):
         async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
             """Environment variables for one execution come in its metadata, so code is never changed to set them."""
             env = parent.get("metadata", {}).get("kernelbox_env") or {}
