@@ -18,6 +18,16 @@ export const LIMITS = {
   /** One JSON-RPC message of a host on stdio: the largest file as text in which every byte is escaped, and room for the rest. */
   hostMessageBytes: 50 * MiB,
 
+  /** Code in which names are completed or inspected, and what is told of a context. The supervisor's and its kernels' bounds. */
+  lookCodeCharacters: 64 * KiB,
+  variables: 100,
+  previewCharacters: 600,
+  packages: 1_000,
+  completions: 100,
+  inspectionCharacters: 10_000,
+  /** Three questions to one kernel, each with the time to stop it. */
+  lookMs: 60_000,
+
   /** Timeouts that a caller may set, in seconds. */
   timeoutSeconds: { default: 60, background: 3_600, max: 3_600 },
   /** After how long a call answers while its code goes on, and how long one may wait for code that runs: hosts give up after a minute. */

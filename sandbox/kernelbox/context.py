@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
 from . import limits
-from .errors import RequestError, from_os_error
+from .death import stopped
+from .errors import RequestError
 from .event_log import now
 from .execution import Execution
 from .kernel import Kernel, room_for_a_kernel
@@ -46,6 +48,7 @@ class Context:
         self._launcher = launcher
         self._kernel: Kernel | None = None
         self._start: asyncio.Task[None] | None = None
+        self._lending = asyncio.Lock()
         self._loss: Json | None = None
         # By the id of the message that started them; kept by whoever keeps the executions themselves.
         self._finished: WeakValueDictionary[str, Execution] = WeakValueDictionary()
@@ -72,7 +75,7 @@ class Context:
         if running is not None and running.stopping is None:
             running.stopping = "restart"
         self._abandon_kernel()
-        self._note_loss("restarted")
+        self._note_loss({"reason": "restarted"})
         if running is not None and not running.is_ended:
             self._end(running, "cancelled", variables="lost", reason="restarted", incarnation=self.incarnation + 1)
         await self.start()
@@ -80,12 +83,12 @@ class Context:
     def delete(self) -> None:
         self._is_deleted = True
         for execution in [*self.queue]:
-            execution.finish("cancelled", max(1, self.incarnation), variables="lost", reason="killed")
+            execution.finish("cancelled", max(1, self.incarnation), variables="lost", reason="killed", death={"by": "delete"})
         self.queue.clear()
         running = self.running
         self._abandon_kernel()
         if running is not None and not running.is_ended:
-            self._end(running, "cancelled", variables="lost", reason="killed", incarnation=self.incarnation)
+            self._end(running, "cancelled", variables="lost", reason="killed", incarnation=self.incarnation, death={"by": "delete"})
 
     def submit(self, execution: Execution) -> str:
         if len(self.queue) >= limits.QUEUE:
@@ -108,6 +111,23 @@ class Context:
         """Some events of the running execution need not be kept any more."""
         if self.running is not None and not self.running.log.is_full:
             self._resume()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Kernel]:
+        """The kernel, to be asked something while nothing runs: what comes meanwhile waits until it is given back."""
+        async with self._lending:
+            if self.running is not None or self.queue or (self._start is not None and not self._start.done()):
+                raise RequestError("busy", "the context is busy")
+            if self._kernel is None or not self._kernel.is_ready:
+                raise RequestError("kernel_died", "the context has no kernel now")
+            try:
+                yield self._kernel
+            finally:
+                # Behind the lock's release.
+                self._loop.call_soon(self._pump)
+
+    def processes(self) -> list[int]:
+        return [] if self._kernel is None else self._kernel.processes()
 
     def describe(self) -> Json:
         if self._start is not None and not self._start.done():
@@ -153,28 +173,20 @@ class Context:
         execution = self.running
         if execution is None or not execution.message_id:
             # It was idle: what waits for the next kernel is told of the loss.
-            self._note_loss(kernel.death_reason())
+            self._note_loss(kernel.death)
             return
-        incarnation = self.incarnation + 1
-        if execution.stopping is not None:
-            reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
-            self._end(execution, execution.stopping, variables="lost", reason=reason, incarnation=incarnation)
-            return
-        execution.notices.append("What the kernel said in its last milliseconds may be missing.")
-        self._end(
-            execution,
-            "died",
-            variables="lost",
-            reason=kernel.death_reason(),
-            incarnation=incarnation,
-            exit_code=kernel.exit_code,
-            exit_signal=kernel.exit_signal,
-        )
+        if execution.stopping is None:
+            execution.notices.append("What the kernel said in its last milliseconds may be missing.")
+        self._end_with_kernel(execution, execution.stopping or "died", kernel.death)
 
-    def _note_loss(self, reason: str) -> None:
+    def _end_with_kernel(self, execution: Execution, state: str, death: Json) -> None:
+        told = stopped(execution.stopping) or death
+        self._end(execution, state, variables="lost", reason=told["reason"], incarnation=self.incarnation + 1, death=told)
+
+    def _note_loss(self, death: Json) -> None:
         """What the next execution will be told, unless an earlier loss is still untold."""
         if self._loss is None:
-            self._loss = {"reason": reason, "incarnation": max(1, self.incarnation), "at": now()}
+            self._loss = {**death, "incarnation": max(1, self.incarnation), "at": now()}
 
     def _abandon_kernel(self) -> None:
         if self._start is not None:
@@ -188,7 +200,7 @@ class Context:
     # Executions.
 
     def _pump(self) -> None:
-        if self.running is None and self.queue and not self._is_deleted:
+        if self.running is None and self.queue and not self._is_deleted and not self._lending.locked():
             self.running = self.queue.popleft()
             if self._kernel is not None and self._kernel.is_ready:
                 self._send(self.running)
@@ -203,10 +215,7 @@ class Context:
         except Exception as error:  # noqa: BLE001  whatever it is, the execution must end
             if execution.is_ended:
                 return
-            refusal = error if isinstance(error, RequestError) else from_os_error(error) if isinstance(error, OSError) else None
-            why = type(error).__name__ if refusal is None else refusal.message
-            words = (refusal.details or {}).get("last_words", "") if refusal is not None else ""
-            execution.fail("KernelStartError", f"The kernel would not start: {why}.", str(words))
+            execution.fail_to_start(error)
             self._end(execution, "died", variables="lost", reason="exited", incarnation=max(1, self.incarnation))
             return
         except asyncio.CancelledError:
@@ -311,33 +320,18 @@ class Context:
 
     def _complete(self, execution: Execution) -> None:
         self._execution_count = execution.execution_count or self._execution_count
+        state = "ok" if (execution.reply or {}).get("status") == "ok" else "error"
         if execution.stopping is not None:
             state = "timeout" if execution.stopping == "timeout" else "cancelled"
-        else:
-            state = "ok" if (execution.reply or {}).get("status") == "ok" else "error"
         kernel = self._kernel
         if kernel is not None and kernel.is_alive:
             self._end(execution, state, variables="kept", reason=None, incarnation=self.incarnation)
             return
         # These were its last words, and it is dead or about to be: its end is told here, and not once more.
-        if execution.stopping is not None:
-            reason = "timeout_kill" if execution.stopping == "timeout" else "killed"
-        else:
-            reason = "exited" if kernel is None else kernel.death_reason()
         self._abandon_kernel()
-        self._end(execution, state, variables="lost", reason=reason, incarnation=self.incarnation + 1)
+        self._end_with_kernel(execution, state, {"reason": "exited"} if kernel is None else kernel.death)
 
-    def _end(
-        self,
-        execution: Execution,
-        state: str,
-        *,
-        variables: str,
-        reason: str | None,
-        incarnation: int,
-        exit_code: int = 0,
-        exit_signal: int = 0,
-    ) -> None:
+    def _end(self, execution: Execution, state: str, *, variables: str, reason: str | None, incarnation: int, death: Json | None = None) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -349,7 +343,7 @@ class Context:
         if variables == "lost":
             # This execution tells it.
             self._loss = None
-        execution.finish(state, incarnation, variables=variables, reason=reason, exit_code=exit_code, exit_signal=exit_signal)
+        execution.finish(state, incarnation, variables=variables, reason=reason, death=death)
         self._active_at = now()
         if execution.message_id:
             self._finished[execution.message_id] = execution

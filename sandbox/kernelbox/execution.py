@@ -6,6 +6,7 @@ from typing import Any
 
 from . import changed_files, limits, mime
 from .changed_files import Snapshot
+from .errors import RequestError, from_os_error
 from .event_log import EventLog, now
 from .kernel_client import REFUSED, Message
 from .paths import HOME
@@ -88,7 +89,7 @@ class Execution:
         elif content.get("status") in _ABORTED and not self.stopping:
             self.unsaid = {"ename": "Interrupted", "evalue": "The code was interrupted by a signal."}
 
-    def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, exit_code: int = 0, exit_signal: int = 0) -> None:
+    def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, death: Json | None = None) -> None:
         if self.unsaid is not None and not self.has_error:
             self._error(self.unsaid)
         self.state = state
@@ -102,13 +103,10 @@ class Execution:
             "duration_ms": round((self.ended - self.started) * 1000, 3) if self.started else 0,
             "started_at": self.started_at or now(),
             "variables": variables,
+            **(death or {}),
             "reason": reason,
             "notices": self.notices,
         }
-        if exit_code or reason == "exited":
-            data["exit_code"] = exit_code
-        if exit_signal:
-            data["exit_signal"] = exit_signal
         self.log.finish(data)
 
     def look_at_files(self) -> None:
@@ -128,6 +126,12 @@ class Execution:
             self.log.append("file", file)
         if more:
             self.notices.append(f"{more} more changed files are not told one by one; use list_directory.")
+
+    def fail_to_start(self, error: Exception) -> None:
+        refusal = error if isinstance(error, RequestError) else from_os_error(error) if isinstance(error, OSError) else None
+        why = type(error).__name__ if refusal is None else refusal.message
+        words = (refusal.details or {}).get("last_words", "") if refusal is not None else ""
+        self.fail("KernelStartError", f"The kernel would not start: {why}.", str(words))
 
     def fail(self, name: str, value: str, traceback: str) -> None:
         self.has_error = True

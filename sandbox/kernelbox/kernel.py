@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import limits, usage
+from .death import death, memory_kills
 from .errors import RequestError
 from .kernel_client import KernelClient, Message
 from .kernel_process import KernelProcess
@@ -12,7 +13,6 @@ from .settling import Settling
 
 Json = dict[str, Any]
 
-_SIGKILL = 9
 # What Deno answers where it could not even begin.
 _WORDLESS = "Execution failed"
 
@@ -45,8 +45,11 @@ class Kernel:
         self._buried: asyncio.Future[None] = loop.create_future()
         self._is_doomed = False
         self._info_replied = False
+        self._asked: dict[str, asyncio.Future[Message]] = {}
         self._output_seen = False
-        self._oom_kills = usage.oom_kills()
+        # Until it has ended by itself, whatever ends it is our own kill.
+        self.death: Json = {"reason": "killed"}
+        memory_kills.look()
         self._process = process
         self._client = self._connect()
         self._language = process.language
@@ -107,7 +110,7 @@ class Kernel:
 
     def execute(self, code: str, env: dict[str, str]) -> str:
         """Sends code; gives the id that its messages will bear as their parent."""
-        self._oom_kills = usage.oom_kills()
+        memory_kills.look()
         self._process.wake()
         content = {
             "code": code,
@@ -121,6 +124,17 @@ class Kernel:
         if self._settling is not None:
             self._settling.begin(self._message_id)
         return self._message_id
+
+    def ask(self, kind: str, content: Json) -> asyncio.Future[Message]:
+        """The answer to a request that runs nothing; cancelled where the kernel ends before it."""
+        self._process.wake()
+        asked: asyncio.Future[Message] = self._loop.create_future()
+        self._asked[self._client.send(kind, content)] = asked
+        return asked
+
+    def processes(self) -> list[int]:
+        """The kernel's own first, then what its code has started."""
+        return self._process.family() if self.is_alive else []
 
     def interrupt(self) -> None:
         if self._settling is not None and self._settling.is_waiting:
@@ -160,13 +174,8 @@ class Kernel:
         self._on_end = _nothing
         self._client.close()
         self._close_output()
+        self._forget_asked()
         self.kill()
-
-    def death_reason(self) -> str:
-        """`out_of_memory` where the container's count of such kills has grown since its last execution began."""
-        if self.exit_signal == _SIGKILL and usage.oom_kills() > self._oom_kills:
-            return "out_of_memory"
-        return "killed" if self.exit_signal else "exited"
 
     def _output(self, message: Message) -> None:
         self._output_seen = True
@@ -191,7 +200,11 @@ class Kernel:
             self._on_output(Message("stream", self._message_id, {"name": name, "text": text}, {}))
 
     def _reply(self, message: Message) -> None:
-        if message.kind == "kernel_info_reply":
+        asked = self._asked.pop(message.parent_id, None)
+        if asked is not None:
+            if not asked.done():
+                asked.set_result(message)
+        elif message.kind == "kernel_info_reply":
             self._info_replied = True
             self._check_answered()
         elif message.kind == "execute_reply":
@@ -217,6 +230,8 @@ class Kernel:
             return ""
 
     def _process_ended(self) -> None:
+        if not self._is_doomed:
+            self.death = death(self.exit_code, self.exit_signal)
         # Its last messages may still be on their way through the sockets.
         self._loop.call_later(limits.LAST_MESSAGES_S, self._bury)
 
@@ -230,12 +245,18 @@ class Kernel:
         finally:
             self._client.close()
             self._close_output()
+            self._forget_asked()
             self._buried.set_result(None)
             self._tell_end()
 
     def _close_output(self) -> None:
         if self._process.output is not None:
             self._process.output.close()
+
+    def _forget_asked(self) -> None:
+        for asked in self._asked.values():
+            asked.cancel()
+        self._asked.clear()
 
     def _tell_end(self) -> None:
         if self._answered.done():

@@ -49,6 +49,10 @@ class KernelProcess:
         if self.is_alive:
             _kill_all(_family(self.pid))
 
+    def family(self) -> list[int]:
+        pids = _family(self.pid)
+        return [self.pid, *(pid for pid in pids if pid != self.pid)]
+
     def ended(self, exit_code: int, exit_signal: int) -> None:
         self.is_alive = False
         self.exit_code = exit_code

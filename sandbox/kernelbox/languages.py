@@ -28,6 +28,11 @@ class Language:
     speaks_on_descriptors: bool = False
     # Code of ours that the kernel runs before any other.
     prelude: str = ""
+    # Whether the kernel answers our own request for its variables, and whether Python's packages are what its code imports.
+    tells_variables: bool = False
+    imports_python: bool = False
+    # Whether the kernel's own folder is its code's.
+    works_in_its_folder: bool = True
     # What it means when it names an error in its reply only, without a word on what it was.
     wordless_error: str = ""
 
@@ -48,7 +53,12 @@ def _deno() -> Language:
 
 
 LANGUAGES: dict[str, Language] = {
-    "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"), template="python"),
+    "python": Language(
+        program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"),
+        template="python",
+        tells_variables=True,
+        imports_python=True,
+    ),
     "javascript": _deno(),
     "typescript": _deno(),
     "r": Language(
@@ -57,5 +67,10 @@ LANGUAGES: dict[str, Language] = {
         interrupt="group",
         speaks_on_descriptors=True,
     ),
-    "bash": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.bash"), template="bash"),
+    "bash": Language(
+        program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.bash"),
+        template="bash",
+        # The shell is a child of the kernel.
+        works_in_its_folder=False,
+    ),
 }

@@ -71,6 +71,8 @@ NUDGE_S = 0.25
 LAST_MESSAGES_S = 0.03
 # Longer than a killed process takes to go; one that hangs in the system's hands is not waited for.
 BURIAL_S = 1.0
+# How long after an out-of-memory kill the end of a kernel may be noticed that it was meant for.
+MEMORY_KILL_S = 10.0
 LAST_WORDS_BYTES = 4_000
 HIGH_WATER_MARK = 32
 # What is read at once of what a kernel's process writes to its own stdout or stderr.
@@ -89,3 +91,19 @@ FOLDER_ENTRIES = 100_000
 SCAN_ENTRIES = 5_000
 SCAN_S = 0.02
 CHANGED_FILES = 200
+
+# Looking at a context: how long its kernel may take, and then to stop; what it may answer, and what may be asked.
+LOOK_S = 5.0
+LOOK_GRACE_S = 2.0
+LOOK_BYTES = 1 * MIB
+LOOK_CODE_CHARACTERS = 64 * KIB
+VARIABLES = 100
+VARIABLE_CHARACTERS = 1_000
+DIMENSIONS = 64
+COMPLETIONS = 100
+COMPLETION_CHARACTERS = 200
+INSPECTION_CHARACTERS = 10_000
+PACKAGES = 1_000
+# Names in one folder of packages that are looked at, and processes of a context.
+PACKAGE_ENTRIES = 10_000
+USAGE_PROCESSES = 200

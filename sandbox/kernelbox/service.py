@@ -11,6 +11,7 @@ from .errors import RequestError
 from .event_log import EventLog
 from .execution import Execution
 from .files import Files
+from .inspection import inspect
 from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
@@ -75,6 +76,8 @@ class Service:
                 return {}
             case "context.get":
                 return self._context(params).describe()
+            case "context.inspect":
+                return await inspect(self._context(params), params, self._paths)
             case "context.list":
                 return {"contexts": [context.describe() for context in self._contexts.values()]}
             case "execution.start":

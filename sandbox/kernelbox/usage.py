@@ -24,6 +24,12 @@ def free_processes() -> int:
     return bound - _number(folder / "pids.current") if bound else 2**31
 
 
+def _memory_limit() -> int:
+    """0 where nobody bounds it: version 1 says so by a number that no machine has."""
+    limit = _number(_V1 / "memory.limit_in_bytes" if _V1.is_dir() else _V2 / "memory.max")
+    return limit if limit < 2**53 else 0
+
+
 def usage() -> dict[str, Any]:
     is_v1 = _V1.is_dir()
     cpu_ns = _number(Path("/sys/fs/cgroup/cpuacct/cpuacct.usage"))
@@ -32,7 +38,7 @@ def usage() -> dict[str, Any]:
         cpu_ns = int(fields.get("usage_usec", "0")) * 1_000
     return {
         "memory_bytes": _number(_V1 / "memory.usage_in_bytes" if is_v1 else _V2 / "memory.current"),
-        "memory_limit_bytes": _number(_V1 / "memory.limit_in_bytes" if is_v1 else _V2 / "memory.max"),
+        "memory_limit_bytes": _memory_limit(),
         "memory_peak_bytes": _number(_V1 / "memory.max_usage_in_bytes" if is_v1 else _V2 / "memory.peak"),
         "oom_kills": oom_kills(),
         "cpu_s": cpu_ns / 1e9,

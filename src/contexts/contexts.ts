@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { KernelboxError } from "../errors.ts";
-import { earlierSandboxLossMessage } from "../events/fold.ts";
+import { earlierSandboxLossMessage } from "../events/loss-message.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import { abortable } from "../sandboxes/abortable.ts";

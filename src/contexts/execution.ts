@@ -1,6 +1,7 @@
 import { KernelboxError } from "../errors.ts";
 import type { ExecutionEvent } from "../events/event.ts";
-import { type ExecutionFold, sandboxLossMessage } from "../events/fold.ts";
+import type { ExecutionFold } from "../events/fold.ts";
+import { sandboxLossMessage } from "../events/loss-message.ts";
 import type { ExecutionResult, State } from "../events/result.ts";
 import { LIMITS } from "../limits.ts";
 import type { EventSink, Sandbox, SandboxEnd } from "../sandboxes/sandbox.ts";

@@ -1,4 +1,4 @@
-import { earlierLossMessage, earlierSandboxLossMessage } from "../events/fold.ts";
+import { earlierLossMessage, earlierSandboxLossMessage } from "../events/loss-message.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import type { ContextRecord } from "./context-record.ts";
 import type { Execution } from "./execution.ts";
@@ -34,7 +34,11 @@ export class Losses {
     context.lastIncarnation = Math.max(context.lastIncarnation, state.incarnation);
     if (state.variables === "kept" || state.reason === null) return;
     if (told?.variables === "lost" && told.incarnation === state.incarnation) return;
-    context.untoldLoss ??= { reason: state.reason, message: earlierLossMessage(state.reason), executionId: ids.executionId };
+    context.untoldLoss ??= {
+      reason: state.reason,
+      message: earlierLossMessage({ ...fold.death, reason: state.reason }),
+      executionId: ids.executionId,
+    };
   }
 }
 

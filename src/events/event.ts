@@ -1,4 +1,7 @@
 import * as z from "zod";
+import { deathFacts, LOSS_REASONS, lossSchema } from "./loss-message.ts";
+
+export { LOSS_REASONS, type Loss, type LossReason, lossSchema } from "./loss-message.ts";
 
 /** What an execution says, one thing at a time: see "Events" in docs/channel-protocol.md. All of it comes from a sandbox and is hostile. */
 
@@ -7,12 +10,6 @@ const MIME_TYPES_MAX = 32;
 const MIME_TYPE = /^[\w.+-]+\/[\w.+-]+(; *[\w.+=-]+)*$/;
 const MIME_TYPE_CHARACTERS_MAX = 128;
 const TRACEBACK_LINES_MAX = 1_000;
-
-export const LOSS_REASONS = ["timeout_kill", "out_of_memory", "exited", "killed", "restarted", "sandbox_expired", "sandbox_lost"] as const;
-export type LossReason = (typeof LOSS_REASONS)[number];
-
-export const lossSchema = z.object({ reason: z.enum(LOSS_REASONS), incarnation: z.number().int().nonnegative(), at: z.string().max(40) });
-export type Loss = z.infer<typeof lossSchema>;
 
 const attachmentSchema = z.object({ $attachment: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]) });
 const omittedSchema = z.object({ $omitted: z.number().int().nonnegative() });
@@ -40,8 +37,7 @@ export const ENDED = z.object({
   started_at: z.string().max(40),
   variables: z.enum(["kept", "lost"]),
   reason: z.enum(LOSS_REASONS).nullish(),
-  exit_code: z.number().int().nullish(),
-  exit_signal: z.union([z.number().int(), z.string().max(20)]).nullish(),
+  ...deathFacts,
   notices: z.array(z.string().max(1_000)).max(20).default([]),
 });
 

@@ -3,6 +3,7 @@ import { BoundedText, clip } from "./bounded-text.ts";
 import { CHART_TYPE, chartOf } from "./chart.ts";
 import type { ExecutionEvent, LossReason, MimeBundle, MimeValue } from "./event.ts";
 import { exactly, parseExactly } from "./exact-json.ts";
+import { type Death, earlierLossMessage, lossMessage } from "./loss-message.ts";
 import { preferredType, readableText } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
 import type { ChangedFile, Cut, ExecutionResult, Output, State } from "./result.ts";
@@ -44,6 +45,7 @@ export class ExecutionFold {
   #filesLeftOut = 0;
   readonly #gap = { events: 0, bytes: 0 };
   #hasLostVariables = false;
+  #death: Death | undefined;
   readonly #files = new Map<string, ChangedFile>();
   #state: State;
   #executionCount: number | null = null;
@@ -81,6 +83,11 @@ export class ExecutionFold {
   /** Whether this very execution cost the variables; a loss before it is only told with it. */
   get hasLostVariables(): boolean {
     return this.#hasLostVariables;
+  }
+
+  /** What is known of the loss that the supervisor told with this execution. */
+  get death(): Death | undefined {
+    return this.#death;
   }
 
   /** Outputs with lower numbers were cleared. */
@@ -263,7 +270,10 @@ export class ExecutionFold {
       const stopsAt = new Date(status.stops_at ?? Number.NaN);
       this.#stopsAt = Number.isNaN(stopsAt.getTime()) ? null : stopsAt.toISOString();
       this.#state = { ...this.#state, incarnation };
-      if (status.loss != null) this.tellLoss(status.loss.reason, earlierLossMessage(status.loss.reason));
+      if (status.loss != null) {
+        this.#death = status.loss;
+        this.tellLoss(status.loss.reason, earlierLossMessage(status.loss));
+      }
       return;
     }
     this.#status = status.state;
@@ -275,37 +285,10 @@ export class ExecutionFold {
     if (status.variables === "lost") {
       const reason = status.reason ?? "killed";
       this.#hasLostVariables = true;
-      this.#state = { incarnation, variables: "lost", reason, message: lossMessage(reason, status.exit_code ?? null) };
+      this.#death = { ...status, reason };
+      this.#state = { incarnation, variables: "lost", reason, message: lossMessage(this.#death) };
     } else this.#state = { ...this.#state, incarnation };
   }
-}
-
-export const LOSS_CAUSES = {
-  timeout_kill: "the code did not stop when it was interrupted, so its kernel was killed",
-  out_of_memory: "the kernel used more memory than the sandbox has and was killed",
-  exited: "the kernel's process ended",
-  killed: "the kernel was killed",
-  restarted: "the context was restarted",
-  sandbox_expired: "the sandbox had reached its end of life",
-  sandbox_lost: "the sandbox ended unexpectedly; its files are gone too",
-} as const satisfies Record<LossReason, string>;
-
-function lossMessage(reason: LossReason, exitCode: number | null = null): string {
-  const code = reason === "exited" && exitCode !== null ? ` with exit code ${exitCode}` : "";
-  return `All variables are lost: ${LOSS_CAUSES[reason]}${code}. The context works on with a new kernel.`;
-}
-
-export function earlierLossMessage(reason: LossReason): string {
-  return `Variables from before this call are lost: ${LOSS_CAUSES[reason]}. This code ran on a new kernel.`;
-}
-
-/** With a sandbox go its contexts; a context of one's own does not come back. */
-export function sandboxLossMessage(cause: string): string {
-  return `All variables and files are lost: the sandbox is gone (${cause}). Call again without ids to get a new one.`;
-}
-
-export function earlierSandboxLossMessage(cause: string): string {
-  return `Variables and files from before this call are lost: the sandbox is gone (${cause}). This code ran in a new one.`;
 }
 
 function newStream(): StreamFold {

@@ -269,6 +269,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "context.create",
   "context.delete",
   "context.get",
+  "context.inspect",
   "context.list",
   "execution.cancel",
   "execution.events",

@@ -1,16 +1,40 @@
+import * as z from "zod";
+import { inspectContext } from "../contexts/inspection.ts";
+import { LIMITS } from "../limits.ts";
 import { contextFields, contextText } from "./context-reply.ts";
 import { defineTool } from "./define-tool.ts";
 import { contextId, contextOutput, sandboxId } from "./fields.ts";
+import { inspectionFields, inspectionOutput, inspectionText } from "./inspection-reply.ts";
+
+const place = z
+  .strictObject({ code: z.string().max(LIMITS.lookCodeCharacters), cursor: z.int().min(0).max(LIMITS.lookCodeCharacters).optional() })
+  .optional();
 
 export const getContext = defineTool({
   name: "get_context",
   title: "Get context",
-  description: "What a context is and does now: language, working directory, idle or busy, how much is queued, and its incarnation.",
+  description:
+    "What a context is and does now, and what is in it: variables (name, type, shape, size_bytes, preview), installed packages, memory and CPU used. Changes nothing. On an idle context " +
+    "`complete` lists the names that fit at a place in code, `inspect` tells signature and documentation of the name there " +
+    "(cursor in Unicode code points, default the end).",
   effect: "read",
-  input: { context_id: contextId, sandbox_id: sandboxId },
-  output: contextOutput,
+  input: {
+    context_id: contextId,
+    sandbox_id: sandboxId,
+    include: z
+      .array(z.enum(["variables", "packages", "usage"]))
+      .max(3)
+      .optional(),
+    complete: place,
+    inspect: place,
+  },
+  output: { ...contextOutput, ...inspectionOutput },
   run: async (input, { services, principal, signal }) => {
-    const context = await services.contexts.get({ contextId: input.context_id, sandboxId: input.sandbox_id }, principal, signal);
-    return { structured: contextFields(context), blocks: [{ type: "text", text: contextText(context) }] };
+    const handle = { contextId: input.context_id, sandboxId: input.sandbox_id };
+    const context = await services.contexts.get(handle, principal, signal);
+    const request = { include: input.include ?? [], complete: input.complete, inspect: input.inspect };
+    const inspection = await inspectContext(services.contexts, handle, request, { principal, signal });
+    const text = [contextText(context), ...inspectionText(inspection)].join("\n");
+    return { structured: { ...contextFields(context), ...inspectionFields(inspection) }, blocks: [{ type: "text", text }] };
   },
 });

@@ -5,8 +5,10 @@ from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
 
+from .variables import TellsVariables
 
-class SandboxKernel(IPythonKernel):
+
+class SandboxKernel(TellsVariables, IPythonKernel):
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Environment variables for one execution come in its metadata, so code is never changed to set them."""
         env = parent.get("metadata", {}).get("kernelbox_env") or {}

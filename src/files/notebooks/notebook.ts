@@ -1,5 +1,5 @@
 import type { LossReason, MimeBundle } from "../../events/event.ts";
-import { LOSS_CAUSES } from "../../events/fold.ts";
+import { lossCause } from "../../events/loss-message.ts";
 import { LIMITS } from "../../limits.ts";
 import type { StoredEvent } from "../../store/event-log.ts";
 import { executionUri } from "../uris.ts";
@@ -145,7 +145,7 @@ function codeCell({ execution, code, begun, ended }: CellFacts, outputs: Noteboo
 }
 
 function lossMark(id: string, reason: LossReason | null | undefined, incarnation: number): string {
-  const why = reason == null ? "" : `: ${LOSS_CAUSES[reason]}`;
+  const why = reason == null ? "" : `: ${lossCause({ reason })}`;
   return markdown(id, `**All variables were lost here**${why}. What runs after it has a new kernel (incarnation ${incarnation}).`);
 }
 
