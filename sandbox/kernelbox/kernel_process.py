@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     "MPLCONFIGDIR": "/tmp/.matplotlib",
     "IPYTHONDIR": "/tmp/.ipython",
     "JUPYTER_DATA_DIR": "/tmp/.jupyter",
-    # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
+    # Its own JSON, whatever plotly takes its surroundings for: elsewhere it writes an HTML page with 4 MB of plotly.js, or looks for a browser.
     "PLOTLY_RENDERER": "plotly_mimetype",
     "XDG_CACHE_HOME": "/tmp/.cache",
     "DENO_DIR": "/tmp/.deno",
