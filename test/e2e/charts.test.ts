@@ -121,6 +121,12 @@ describe("plotly figures", () => {
     const whole = await client.readResource(reply.structured.outputs[0].uri);
     expect(JSON.parse(whole.text ?? "").data[0]).toMatchObject({ type: "bar", x: ["a", "b"] });
   });
+
+  it("come so whatever the environment makes plotly believe", async () => {
+    const { context_id } = (await client.call("create_context", { env: { COLAB_NOTEBOOK_ID: "x" } })).structured;
+    const reply = await client.run("import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2])).show()", { context_id });
+    expect(reply.structured.outputs).toMatchObject([{ type: "application/vnd.plotly.v1+json", chart: { kind: "line" } }]);
+  });
 });
 
 describe("every form of an output", () => {
