@@ -106,6 +106,7 @@ describe("settings", () => {
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],
     [{ lease: "1" }, "--lease"],
+    [{ softDeadline: "0.5" }, "--soft-deadline: it takes a whole number of seconds from 1"],
     [{ runtime: "a b" }, "--runtime"],
     [{ logLevel: "loud" }, "--log-level"],
   ])("that cannot be name their flag: %j", (flags, named) => {
