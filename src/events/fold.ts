@@ -13,6 +13,7 @@ import { plainText, TerminalText } from "./terminal-text.ts";
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
 
 const OUTPUT_TEXT_CHARACTERS = 2_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
 
 interface StreamFold {
   terminal: TerminalText;
@@ -267,8 +268,9 @@ export class ExecutionFold {
     if (status.state === "running") {
       this.#status = "running";
       this.#startedAt ??= new Date().toISOString();
-      const stopsAt = new Date(status.stops_at ?? Number.NaN);
-      this.#stopsAt = Number.isNaN(stopsAt.getTime()) ? null : stopsAt.toISOString();
+      const stopsAt = Date.parse(status.stops_at ?? "");
+      // A sandbox writes its times itself; no execution takes a year.
+      this.#stopsAt = Math.abs(stopsAt - Date.now()) < YEAR_MS ? new Date(stopsAt).toISOString() : null;
       this.#state = { ...this.#state, incarnation };
       if (status.loss != null) {
         this.#death = status.loss;

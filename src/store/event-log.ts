@@ -45,6 +45,8 @@ const READ_BYTES = 64 * 1024;
 /** So much text of streams is in memory while the events are read. */
 const TEXT_BYTES = 256 * 1024;
 const METADATA_BYTES = 16 * 1024;
+/** The end of the year 9999, the last that RFC 3339 knows. */
+const LAST_TIME_MS = 253_402_300_799_999;
 
 /**
  * The numbered events of one execution, a line each, in order. Text of streams is not in it but in their full copies, and what displays hold is in the stored
@@ -214,7 +216,7 @@ function seqOf(line: Line): number {
 /** A sandbox writes its times itself. */
 function timeOf(timestamp: string): number {
   const at = Date.parse(timestamp);
-  return Number.isNaN(at) || at < 0 || at > 8.64e15 ? Date.now() : at;
+  return Number.isNaN(at) || at < 0 || at > LAST_TIME_MS ? Date.now() : at;
 }
 
 function isSmall(metadata: Record<string, unknown> | undefined): boolean {

@@ -12,6 +12,9 @@ type ExecutionRecord = ExecutionReply["record"];
 type StoredEvent = ReturnType<ExecutionRecord["events"]> extends AsyncGenerator<infer E> ? E : never;
 type Display = Extract<StoredEvent, { output: number | null }>;
 
+/** What stands around the events: a heading, and the notice that there are more, once in each lane. */
+const FORM_BYTES = 1_000;
+
 export interface EventFields {
   seq: number;
   timestamp: string;
@@ -28,8 +31,9 @@ export interface EventsPage {
   notice: string | undefined;
 }
 
-/** The first events behind a number: so many and as much as a reply has room for beside the rest. */
-export async function eventsPage(record: ExecutionRecord, after: number): Promise<EventsPage> {
+/** The first events behind a number: so many and as much as a reply has room for beside the rest, but one at least, so that a reader gets on. */
+export async function eventsPage(record: ExecutionRecord, after: number, room: number): Promise<EventsPage> {
+  const bytesMax = Math.min(room - FORM_BYTES, LIMITS.replyEventsBytes);
   const last = record.lastEvent;
   const events: EventFields[] = [];
   const lines: string[] = [];
@@ -43,8 +47,8 @@ export async function eventsPage(record: ExecutionRecord, after: number): Promis
     }) as EventFields;
     const line = lineOf(event);
     bytes += jsonBytes(event) + jsonBytes(line);
-    if (events.length === LIMITS.replyEvents || bytes > LIMITS.replyEventsBytes)
-      return page(events, lines, events.at(-1)?.seq ?? after, last);
+    const shown = events.at(-1)?.seq;
+    if (shown !== undefined && (events.length === LIMITS.replyEvents || bytes > bytesMax)) return page(events, lines, shown, last);
     events.push(event);
     lines.push(line);
   }

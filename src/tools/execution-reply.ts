@@ -35,6 +35,12 @@ export async function executionReply(reply: ExecutionReply, makeFit: Fit, reserv
   return { structured, blocks: [text, ...pictures.blocks, ...links] };
 }
 
+/** The bytes that the largest other thing in a reply may take: what is left when its lists are as short as can be. */
+export function roomBeside(reply: ExecutionReply): number {
+  const asides = possibleNotices(reply.executionId, reply.result.outputs);
+  return LIMITS.replyBytes - replyBytes(rendered(fields(reply), { links: 0, files: 0, texts: 0 }, asides));
+}
+
 /** What a reply would say now of an execution that is kept, without pictures. */
 export function describeRecord(record: ExecutionReply["record"]): ExecutionFields | undefined {
   const { executionId, contextId, sandboxId, language, result } = record;

@@ -1,11 +1,13 @@
 import * as z from "zod";
+import type { ExecutionReply } from "../contexts/executions.ts";
 import { LIMITS } from "../limits.ts";
-import { defineTool } from "./define-tool.ts";
+import { type Block, defineTool } from "./define-tool.ts";
 import { eventsPage } from "./execution-events.ts";
-import { executionReply } from "./execution-reply.ts";
+import { executionReply, roomBeside } from "./execution-reply.ts";
 import { sandboxId } from "./fields.ts";
 import { progressOf } from "./progress.ts";
 import { blocksBytes, jsonBytes } from "./reply-size.ts";
+import type { Fit } from "./shown-pictures.ts";
 
 export const getExecution = defineTool({
   name: "get_execution",
@@ -33,16 +35,21 @@ export const getExecution = defineTool({
     try {
       const caller = { principal: call.principal, signal: call.signal, onOutput: progress?.onOutput };
       const found = await call.services.executions.get(handle, input.wait_s * 1_000, caller);
-      const page = input.after_event === undefined ? undefined : await eventsPage(found.record, input.after_event);
-      const told = { events: page?.events ?? [], last_event: page?.lastEvent ?? found.record.lastEvent };
-      const text = page?.text === undefined ? [] : [{ type: "text" as const, text: page.text }];
-      const notices = page?.notice === undefined ? found.result.notices : [page.notice, ...found.result.notices];
-      const reply = { ...found, result: { ...found.result, notices } };
       const fit = (picture: Buffer, bytesMax: number) => call.services.pictures.fit(picture, found.sandboxId, bytesMax, call);
-      const { structured, blocks } = await executionReply(reply, fit, jsonBytes(told) + blocksBytes(text));
-      return { structured: { ...structured, ...told }, blocks: [...blocks, ...text] };
+      return await replyWithEvents(found, input.after_event, fit);
     } finally {
       progress?.stop();
     }
   },
 });
+
+/** Without a number no events: the result has what they come to. */
+export async function replyWithEvents(found: ExecutionReply, after: number | undefined, makeFit: Fit) {
+  const page = after === undefined ? undefined : await eventsPage(found.record, after, roomBeside(found));
+  const told = { events: page?.events ?? [], last_event: page?.lastEvent ?? found.record.lastEvent };
+  const text: Block[] = page?.text === undefined ? [] : [{ type: "text", text: page.text }];
+  const notices = page?.notice === undefined ? found.result.notices : [page.notice, ...found.result.notices];
+  const reply = { ...found, result: { ...found.result, notices } };
+  const { structured, blocks } = await executionReply(reply, makeFit, jsonBytes(told) + blocksBytes(text));
+  return { structured: { ...structured, ...told }, blocks: [...blocks, ...text] };
+}

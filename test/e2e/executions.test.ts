@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { HOSTS, type Reply, startClient, type TestClient } from "../helpers/client.ts";
-import { eventually, guardAgainstLeaks } from "../helpers/containers.ts";
+import { type CallOptions, HOSTS, type Reply, startClient, type TestClient } from "../helpers/client.ts";
+import { docker, eventually, guardAgainstLeaks, ourContainerInfos } from "../helpers/containers.ts";
 
 guardAgainstLeaks();
 
@@ -24,8 +24,8 @@ const newContext = async (): Promise<string> => {
 afterEach(async () => {
   for (const context_id of contexts.splice(0)) await client.call("delete_context", { context_id });
 });
-const get = async (execution_id: string, args: Record<string, unknown> = {}): Promise<Reply> =>
-  await client.call("get_execution", { execution_id, ...args });
+const get = async (execution_id: string, args: Record<string, unknown> = {}, options: CallOptions = {}): Promise<Reply> =>
+  await client.call("get_execution", { execution_id, ...args }, options);
 
 describe.each(HOSTS)("a host with %s", (host) => {
   it("leaves code running in the background and looks it up again", async () => {
@@ -95,10 +95,23 @@ describe("the soft deadline", () => {
 
 describe("who stops what", () => {
   it("a call that is answered is nobody's: its host's late cancel stops nothing", async () => {
+    await using own = await startClient("sdk 2, 2025-11-25", ["--soft-deadline", "1"]);
+    const { execution_id } = (await own.run(slow(2))).structured;
+    // Whatever the number of that request was.
+    for (let requestId = 0; requestId < 20; requestId++)
+      await own.client.notification({ method: "notifications/cancelled", params: { requestId } });
+    const ended = await own.call("get_execution", { execution_id, wait_s: 20 });
+    expect(ended.structured).toMatchObject({ status: "ok", stdout: "begun\ndone\n" });
+  });
+
+  it("a wait that is taken back stops nothing", async () => {
     const context_id = await newContext();
+    const { execution_id } = (await client.run(slow(2), { context_id, background: true })).structured;
     const abort = new AbortController();
-    const { execution_id } = (await client.run(slow(2), { context_id }, { signal: abort.signal })).structured;
+    const waiting = get(execution_id, { wait_s: 20 }, { signal: abort.signal }).catch(() => "left");
+    await pause(300);
     abort.abort();
+    expect(await waiting).toBe("left");
     expect((await get(execution_id, { wait_s: 20 })).structured).toMatchObject({ status: "ok", stdout: "begun\ndone\n" });
   });
 
@@ -177,7 +190,7 @@ describe("an idempotency key", () => {
 describe("events", () => {
   it("are told once each, in order, from behind any number, also those that come after the end", async () => {
     const context_id = await newContext();
-    const late = "import threading, time\nthreading.Timer(1.5, lambda: print('late')).start()\n";
+    const late = "import threading, time\nthreading.Timer(4, lambda: print('late')).start()\n";
     const { execution_id } = (await client.run(`${late}for n in range(5):\n    print(n, flush=True)\n    time.sleep(0.3)`, { context_id }))
       .structured;
     let after = 0;
@@ -242,6 +255,24 @@ describe("losses of code that nobody waited for", () => {
     expect(told.structured).toMatchObject({ status: "died", state: { variables: "lost", reason: "exited", incarnation: 2 } });
     expect(told.text.split("\n")[0]).toContain("variables are lost");
     expect((await client.run("1", { context_id })).structured.state).toMatchObject({ variables: "kept", incarnation: 2 });
+  });
+
+  it("are told for a sandbox that is gone as well, with what the code had said", async () => {
+    const before = (await ourContainerInfos()).map(({ Id }) => Id);
+    await using own = await startClient();
+    const { execution_id } = (await own.run(slow(60), { background: true })).structured;
+    await eventually(
+      () => own.call("get_execution", { execution_id }),
+      (reply) => reply.structured.stdout === "begun\n",
+      10_000,
+    );
+    const [container] = (await ourContainerInfos()).filter(({ Id }) => !before.includes(Id));
+    await docker.getContainer(container?.Id ?? "").kill();
+    const ended = await own.call("get_execution", { execution_id, wait_s: 20, after_event: 0 });
+    expect(ended.structured).toMatchObject({ status: "died", stdout: "begun\n", state: { variables: "lost", reason: "sandbox_lost" } });
+    expect(ended.structured.events.at(-1)).toMatchObject({ seq: 3, type: "status", data: { state: "died", reason: "sandbox_lost" } });
+    const again = await own.call("execute_code", { code: "1" });
+    expect(again.structured).toMatchObject({ status: "ok", result: "1" });
   });
 
   it("are told by the next code where nobody asked", async () => {

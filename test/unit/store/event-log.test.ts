@@ -119,7 +119,8 @@ describe("the events of an execution", () => {
   });
 
   it("have a time of ours where a sandbox wrote none", async () => {
-    for (const timestamp of ["soon", "-099999-01-01T00:00:00Z", ""]) await record.append({ ...stream(1, "x"), timestamp });
+    for (const timestamp of ["soon", "-099999-01-01T00:00:00Z", "+123456-01-01T00:00:00Z", ""])
+      await record.append({ ...stream(1, "x"), timestamp });
     for (const event of await all()) expect(Math.abs(Date.parse(event.timestamp) - Date.now())).toBeLessThan(10_000);
   });
 });

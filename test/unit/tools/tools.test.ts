@@ -101,6 +101,7 @@ describe("settings", () => {
     [{ lease: "1" }, "--lease"],
     [{ pool: "65" }, "--pool: it takes a whole number from 0 to 64"],
     [{ pool: "-1" }, "--pool"],
+    [{ softDeadline: "0.5" }, "--soft-deadline: it takes a whole number of seconds from 1"],
     [{ runtime: "a b" }, "--runtime"],
     [{ logLevel: "loud" }, "--log-level"],
   ])("that cannot be name their flag: %j", (flags, named) => {
