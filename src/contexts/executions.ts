@@ -7,6 +7,7 @@ import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { executionCancelledSchema, executionStartedSchema } from "../sandboxes/supervisor-schemas.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
+import { cleanCode } from "./clean-code.ts";
 import { checkCode, digestOf } from "./code.ts";
 import type { ContextRecord } from "./context-record.ts";
 import { type Contexts, checkEnv, contextError } from "./contexts.ts";
@@ -129,6 +130,7 @@ export class Executions {
     const timeoutSeconds = Math.min(request.timeoutSeconds ?? (request.background === true ? background : foreground), max);
     const ids: ExecutionIds = { executionId: newId("exe"), contextId, sandboxId, language };
     const key = request.idempotencyKey;
+    const cleaned = cleanCode(request.code, language);
     const record = this.#records.open({
       ...ids,
       principal,
@@ -142,6 +144,7 @@ export class Executions {
       timeoutMs: timeoutSeconds * 1_000,
       queueMs: this.#inContext(contextId).reduce((sum, before) => sum + before.longestMs, 0),
     });
+    for (const notice of cleaned.notices) execution.fold.note(notice);
     this.#running.set(ids.executionId, execution);
     // Before anybody who waits goes on.
     void execution.ended.then(() => {
@@ -152,7 +155,7 @@ export class Executions {
     const params = {
       execution_id: ids.executionId,
       context_id: contextId,
-      code: request.code,
+      code: cleaned.code,
       timeout_s: timeoutSeconds,
       ...(request.env === undefined ? {} : { env: request.env }),
     };
