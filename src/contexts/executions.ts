@@ -144,6 +144,7 @@ export class Executions {
       timeoutMs: timeoutSeconds * 1_000,
       queueMs: this.#inContext(contextId).reduce((sum, before) => sum + before.longestMs, 0),
     });
+    void record.putCode(cleaned.code);
     for (const notice of cleaned.notices) execution.fold.note(notice);
     this.#running.set(ids.executionId, execution);
     // Before anybody who waits goes on.

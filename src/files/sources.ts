@@ -26,10 +26,10 @@ const PIECE_BYTES = 256 * 1024;
 export class Sources {
   readonly #files: Files;
   readonly #records: ExecutionRecords;
-  readonly #describe: (record: ExecutionRecord) => unknown;
+  readonly #describe: (record: ExecutionRecord) => object | undefined;
 
   /** `describe` gives what a reply would say of an execution now. */
-  constructor(files: Files, records: ExecutionRecords, describe: (record: ExecutionRecord) => unknown) {
+  constructor(files: Files, records: ExecutionRecords, describe: (record: ExecutionRecord) => object | undefined) {
     this.#files = files;
     this.#records = records;
     this.#describe = describe;
@@ -70,7 +70,7 @@ export class Sources {
     if (address.kind === "execution") {
       const described = this.#describe(record);
       if (described === undefined) throw unknownResource();
-      const bytes = Buffer.from(JSON.stringify(described));
+      const bytes = Buffer.from(JSON.stringify({ ...described, code: (await record.readCode()) ?? null }));
       return { ...base, sizeBytes: bytes.length, mimeType: "application/json", stream: streamBytes(bytes) };
     }
     const output = await record.readOutput(address.n);

@@ -26,7 +26,7 @@ export function registerResources(server: McpServer, services: Services, princip
     read,
   );
   const executions: [name: string, template: string, title: string, description: string][] = [
-    ["execution", "kernelbox://executions/{execution_id}", "Execution", "An execution's result as JSON."],
+    ["execution", "kernelbox://executions/{execution_id}", "Execution", "An execution's code and result as JSON."],
     ["execution_stream", "kernelbox://executions/{execution_id}/{stream}", "Output text", "All of stdout or stderr, raw."],
     ["execution_output", "kernelbox://executions/{execution_id}/outputs/{n}", "Output", "A picture or other rich output, whole."],
   ];

@@ -57,6 +57,7 @@ export class ExecutionRecord {
   readonly key: RecordOwner["key"];
   readonly stdout: SpooledText;
   readonly stderr: SpooledText;
+  readonly #code: SpooledText;
   readonly #events: EventLog;
   /** The events until now, folded. */
   result: (() => ExecutionResult) | undefined;
@@ -89,6 +90,7 @@ export class ExecutionRecord {
     const budget = { take: (wanted: number) => this.#take(wanted, true), giveBack };
     this.stdout = new SpooledText(join(dir, "stdout"), makeDir, budget);
     this.stderr = new SpooledText(join(dir, "stderr"), makeDir, budget);
+    this.#code = new SpooledText(join(dir, "code"), makeDir, { take: (wanted) => this.#take(wanted, false), giveBack });
     // A line of the log is kept whole or not at all.
     const lines = new SpooledText(join(dir, "events"), makeDir, { take: (wanted) => this.#takeLine(wanted), giveBack });
     this.#events = new EventLog(lines, this);
@@ -111,6 +113,18 @@ export class ExecutionRecord {
   /** The number of the last event, 0 where none has come. */
   get lastEvent(): number {
     return this.#events.last;
+  }
+
+  /** Keeps what is run, as it is run. */
+  async putCode(code: string): Promise<void> {
+    await this.#exclusively(() => this.#code.append(code));
+  }
+
+  /** Undefined where it is not kept. */
+  async readCode(): Promise<string | undefined> {
+    await this.#work;
+    const code = await this.#code.read(0, this.#code.bytes);
+    return this.#isRemoved || this.#code.droppedBytes > 0 || code.length < this.#code.bytes ? undefined : code.toString();
   }
 
   /** Keeps one event, the text of a stream with it. What a display brought is put under its output's number before. */
