@@ -146,6 +146,14 @@ export const LIMITS = {
   /** The numbered events of one execution, without the text of its streams, for which these have the places: some 500,000 pieces, and room for the rest. */
   eventLogBytes: 32 * MiB,
   eventLogStreamBytes: 24 * MiB,
+  /** A context's history as a notebook; of one execution its streams and errors, and all of its outputs. */
+  notebookBytes: 64 * MiB,
+  notebookCellBytes: 8 * MiB,
+  notebookTextBytes: 1 * MiB,
+  /** Notebooks in resources/list. */
+  notebooksListed: 50,
+  /** Contexts of which is known how many of their executions are not kept any more. */
+  historiesKept: 1_000,
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 

@@ -282,7 +282,7 @@ export class ExecutionFold {
   }
 }
 
-const LOSS_CAUSES = {
+export const LOSS_CAUSES = {
   timeout_kill: "the code did not stop when it was interrupted, so its kernel was killed",
   out_of_memory: "the kernel used more memory than the sandbox has and was killed",
   exited: "the kernel's process ended",

@@ -1,9 +1,11 @@
 import { KernelboxError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
 import { typeOfName } from "./media-type.ts";
+import { contextNotebook, type ListedNotebook, listNotebooks } from "./notebooks/context-notebook.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 
 /** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
@@ -19,6 +21,8 @@ export interface Source {
   /** Gives the bytes in pieces until there are no more or `onData` returns false. */
   stream(offset: number, limit: number | undefined, onData: (chunk: Buffer) => boolean): Promise<void>;
 }
+
+type StoredAddress = Exclude<ResourceAddress, { kind: "file" } | { kind: "notebook" }>;
 
 const PIECE_BYTES = 256 * 1024;
 
@@ -40,6 +44,7 @@ export class Sources {
     const address = parseUri(target.path);
     if (address === undefined) throw unknownResource();
     if (address.kind === "file") return await this.#file(target.sandboxId, target.path, caller);
+    if (address.kind === "notebook") return await this.#notebook(address.contextId, caller.principal);
     return await this.#stored(target.path, address, caller.principal);
   }
 
@@ -59,7 +64,22 @@ export class Sources {
     };
   }
 
-  async #stored(uri: string, address: Exclude<ResourceAddress, { kind: "file" }>, principal: string): Promise<Source> {
+  /** Of the contexts that ran code last. */
+  notebooks(principal: string): ListedNotebook[] {
+    return listNotebooks(this.#records, principal, LIMITS.notebooksListed);
+  }
+
+  async #notebook(contextId: string, principal: string): Promise<Source> {
+    const notebook = await contextNotebook(this.#records, contextId, principal);
+    if (notebook !== undefined) return notebook;
+    throw new KernelboxError(
+      "not_found",
+      "There is no history of this context: nothing ran in it, or what did made room for newer executions.",
+      "Use list_contexts to see which contexts there are; the notebook begins with the first code that runs.",
+    );
+  }
+
+  async #stored(uri: string, address: StoredAddress, principal: string): Promise<Source> {
     const record = this.#records.find(address.executionId, principal);
     if (record === undefined) throw unknownResource();
     const base = { uri, sandboxId: record.sandboxId, path: uri, modifiedAt: null, mode: null };

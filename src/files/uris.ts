@@ -6,11 +6,13 @@ export type ResourceAddress =
   | { kind: "file"; sandboxId: string; path: string }
   | { kind: "execution"; executionId: string }
   | { kind: "stream"; executionId: string; stream: "stdout" | "stderr" }
-  | { kind: "output"; executionId: string; n: number };
+  | { kind: "output"; executionId: string; n: number }
+  | { kind: "notebook"; contextId: string };
 
 const SCHEME = "kernelbox://";
 const FILE = /^kernelbox:\/\/sandboxes\/([A-Za-z0-9_-]{1,40})\/files(\/.*)?$/;
 const EXECUTION = /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6}))?$/;
+const NOTEBOOK = /^kernelbox:\/\/contexts\/([A-Za-z0-9_-]{1,40})\/notebook$/;
 
 export function isResourceUri(text: string): boolean {
   return text.startsWith(SCHEME);
@@ -32,6 +34,10 @@ export function outputUri(executionId: string, n: number): string {
   return `${executionUri(executionId)}/outputs/${n}`;
 }
 
+export function notebookUri(contextId: string): string {
+  return `${SCHEME}contexts/${contextId}/notebook`;
+}
+
 /** Undefined where it is not a name of ours. */
 export function parseUri(uri: string): ResourceAddress | undefined {
   const file = FILE.exec(uri);
@@ -42,6 +48,8 @@ export function parseUri(uri: string): ResourceAddress | undefined {
       return undefined;
     }
   }
+  const notebook = NOTEBOOK.exec(uri);
+  if (notebook !== null) return { kind: "notebook", contextId: notebook[1] as string };
   const execution = EXECUTION.exec(uri);
   if (execution === null) return undefined;
   const executionId = execution[1] as string;

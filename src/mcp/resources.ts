@@ -25,6 +25,14 @@ export function registerResources(server: McpServer, services: Services, princip
     { title: "Files of a sandbox", description: "A file by its absolute path in the sandbox.", cacheHint: CACHE },
     read,
   );
+  server.registerResource(
+    "notebook",
+    new ResourceTemplate("kernelbox://contexts/{context_id}/notebook", {
+      list: () => ({ resources: listNotebooks(services, principal) }),
+    }),
+    { title: "History of a context", description: "Code and outputs of all its executions, as a Jupyter notebook.", cacheHint: CACHE },
+    read,
+  );
   const executions: [name: string, template: string, title: string, description: string][] = [
     ["execution", "kernelbox://executions/{execution_id}", "Execution", "An execution's code and result as JSON."],
     ["execution_stream", "kernelbox://executions/{execution_id}/{stream}", "Output text", "All of stdout or stderr, raw."],
@@ -33,6 +41,16 @@ export function registerResources(server: McpServer, services: Services, princip
   for (const [name, template, title, description] of executions) {
     server.registerResource(name, new ResourceTemplate(template, { list: undefined }), { title, description, cacheHint: CACHE }, read);
   }
+}
+
+/** Histories of contexts, as notebooks. */
+function listNotebooks(services: Services, principal: string): ListResourcesResult["resources"] {
+  return services.sources.notebooks(principal).map(({ uri, contextId, language, mimeType }) => ({
+    uri,
+    name: `${contextId}.ipynb`,
+    title: `Notebook of a ${language} context`,
+    mimeType,
+  }));
 }
 
 async function readResource(services: Services, principal: string, uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
@@ -67,6 +85,8 @@ function resourceContent(uri: string, claimedType: string, bytes: Buffer): ReadR
 async function listFiles(services: Services, principal: string, signal: AbortSignal): Promise<ListResourcesResult["resources"]> {
   const resources: ListResourcesResult["resources"] = [];
   let left = LIMITS.replyBytes - LIMITS.replyEnvelopeBytes;
+  // The notebooks stand in the same list.
+  for (const notebook of listNotebooks(services, principal)) left -= jsonBytes(notebook) + RESOURCE_FORM_BYTES;
   let cursor: string | undefined;
   try {
     for (let page = 0; page < LIMITS.resourceListPages; page++) {

@@ -10,6 +10,7 @@ import { ExecutionRecord, type RecordOwner } from "./execution-record.ts";
 export class ExecutionRecords {
   readonly #dir: string;
   readonly #records = new Map<string, ExecutionRecord>();
+  readonly #forgotten = new Map<string, number>();
   readonly #removals = new Set<Promise<void>>();
   #bytes = 0;
 
@@ -33,6 +34,21 @@ export class ExecutionRecords {
   find(executionId: string, principal: string): ExecutionRecord | undefined {
     const record = this.#records.get(executionId);
     return record?.principal === principal ? record : undefined;
+  }
+
+  /** What is kept of a context's executions, in the order in which they came. */
+  ofContext(contextId: string, principal: string): ExecutionRecord[] {
+    return [...this.#records.values()].filter((record) => record.contextId === contextId && record.principal === principal);
+  }
+
+  /** How many executions of a context made room for others. */
+  forgotten(contextId: string): number {
+    return this.#forgotten.get(contextId) ?? 0;
+  }
+
+  /** Of one principal, the newest last. */
+  all(principal: string): ExecutionRecord[] {
+    return [...this.#records.values()].filter((record) => record.principal === principal);
   }
 
   /** There are as many keys as there are records, so a look through these costs little. */
@@ -62,9 +78,19 @@ export class ExecutionRecords {
     for (const [id, record] of this.#records) {
       if (record.outcome === undefined) continue;
       this.#forget(id);
+      this.#countForgotten(record.contextId);
       return true;
     }
     return false;
+  }
+
+  /** Those that were counted last are remembered. */
+  #countForgotten(contextId: string): void {
+    const count = this.forgotten(contextId) + 1;
+    this.#forgotten.delete(contextId);
+    this.#forgotten.set(contextId, count);
+    const [oldest] = this.#forgotten.keys();
+    if (this.#forgotten.size > LIMITS.historiesKept && oldest !== undefined) this.#forgotten.delete(oldest);
   }
 
   #forget(executionId: string): void {

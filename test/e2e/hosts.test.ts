@@ -25,6 +25,7 @@ describe.each(HOSTS)("a host with %s", (host) => {
     const { resourceTemplates } = await client.client.listResourceTemplates();
     expect(resourceTemplates.map((template: { uriTemplate: string }) => template.uriTemplate)).toEqual([
       "kernelbox://sandboxes/{sandbox_id}/files/{+path}",
+      "kernelbox://contexts/{context_id}/notebook",
       "kernelbox://executions/{execution_id}",
       "kernelbox://executions/{execution_id}/{stream}",
       "kernelbox://executions/{execution_id}/outputs/{n}",
