@@ -38,7 +38,7 @@ export async function executionReply(reply: ExecutionReply, makeFit: Fit, reserv
 /** The bytes that the largest other thing in a reply may take: what is left when its lists are as short as can be. */
 export function roomBeside(reply: ExecutionReply): number {
   const asides = possibleNotices(reply.executionId, reply.result.outputs);
-  return LIMITS.replyBytes - replyBytes(rendered(fields(reply), { links: 0, files: 0, texts: 0 }, asides));
+  return LIMITS.replyBytes - replyBytes(rendered(fields(reply), { links: 0, files: 0, texts: 0, charts: 0 }, asides));
 }
 
 /** What a reply would say now of an execution that is kept, without pictures. */
