@@ -1,4 +1,4 @@
-# The sandbox image, in flavours: core, full. For the legacy builder and BuildKit alike, so without mounts and heredocs. The legacy builder builds
+# The sandbox image, in flavours: core, full, full-r. For the legacy builder and BuildKit alike, so without mounts and heredocs. The legacy builder builds
 # every stage above its target, hence the order: what a flavour does not need comes below it. Build arguments:
 #   BASE              a Debian 13 image; scripts/base-image.sh makes one where no image registry can be reached
 #   VERSION, PROTOCOL hash of what the image is built from; the version of the protocol that its supervisor speaks
@@ -88,5 +88,28 @@ WORKDIR /
 ENTRYPOINT ["/opt/py/bin/python", "-I", "-m", "kernelbox.supervisor"]
 ARG PROTOCOL=1
 ARG VERSION=unknown
-ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,bash
-LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full kernelbox.languages=python,bash
+ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript,bash
+LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full kernelbox.languages=python,javascript,typescript,bash
+
+# --- full-r
+FROM base AS base-r
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      r-base-core r-cran-irkernel r-cran-ggplot2 r-cran-dplyr r-cran-tidyr r-cran-readr \
+ && find /usr/share/doc -type f ! -name copyright -delete \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* /usr/share/man/* /usr/share/locale/* /usr/share/doc-base
+
+FROM base-r AS full-r
+COPY --from=full-packages /opt/py /opt/py
+COPY --from=full-packages /opt/mpl /opt/mpl
+COPY sandbox/kernelbox /opt/py/lib/python3.13/site-packages/kernelbox
+RUN chmod -R a+rX /opt/py/lib/python3.13/site-packages/kernelbox \
+ && /opt/py/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/py/lib/python3.13/site-packages/kernelbox
+USER 1000:1000
+WORKDIR /
+ENTRYPOINT ["/opt/py/bin/python", "-I", "-m", "kernelbox.supervisor"]
+ARG PROTOCOL=1
+ARG VERSION=unknown
+ENV KERNELBOX_IMAGE_VERSION=${VERSION} KERNELBOX_LANGUAGES=python,javascript,typescript,bash,r
+LABEL kernelbox.protocol=${PROTOCOL} kernelbox.version=${VERSION} kernelbox.flavour=full-r kernelbox.languages=python,javascript,typescript,bash,r

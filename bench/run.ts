@@ -1,109 +1,65 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { join } from "node:path";
-import { Client } from "@modelcontextprotocol/client";
-import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import * as z from "zod";
+import { dirname, join } from "node:path";
 import { createDockerEngine } from "../src/engines/docker/index.ts";
-import { LIMITS } from "../src/limits.ts";
 import { createLog } from "../src/log.ts";
-import { HEAD, Samples } from "./samples.ts";
+import { Bencher } from "./client.ts";
+import { contexts } from "./measures/contexts.ts";
+import { flood } from "./measures/flood.ts";
+import { memory } from "./measures/memory.ts";
+import { reaction } from "./measures/reaction.ts";
+import { start } from "./measures/start.ts";
+import { warm } from "./measures/warm.ts";
+import { HEAD, type Measure } from "./samples.ts";
 
 /**
- * What Kernelbox costs beside its floors, in one run and in turns, since machines are shared and drift: cold start to the first result, a warm `1+1` through
- * MCP, and below them the engine's own create and start, and the reference client's round trip in the same container.
+ * What Kernelbox costs, each beside its floor in the same run, since machines are shared and drift. `npm run bench -- [measure …] [server flags]`;
+ * every value goes to bench/out/latest.json.
  */
 
-const ROOT = join(import.meta.dirname, "..");
-const FLAGS = process.argv.slice(2);
-const COLD_RUNS = 5;
-const ROUNDS = 3;
-const WARM_RUNS = 100;
-/** What a warm call through MCP may cost beside the reference client alone. */
-const WARM_RATIO_MAX = 1.5;
+const OUT = join(import.meta.dirname, "out/latest.json");
+const IN_ONE_SANDBOX = { contexts, warm, reaction, flood, memory };
+const NAMES = ["start", ...Object.keys(IN_ONE_SANDBOX)];
 
-const floorSchema = z.object({ interactive: z.array(z.number()), shell_then_idle: z.array(z.number()) });
+const wanted = process.argv.slice(2).filter((argument) => NAMES.includes(argument));
+const flags = process.argv.slice(2).filter((argument) => !NAMES.includes(argument));
+const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
 
-const cold = new Samples("cold: server process to first result");
-const started = new Samples("  floor: docker create + start");
-const warm = new Samples("warm: 1+1 through MCP over stdio");
-const interactive = new Samples("  floor: jupyter_client, execute_interactive");
-const shell = new Samples("  floor: jupyter_client, reply then idle");
-let wrong = 0;
+const engine = createDockerEngine({ log: createLog("silent") });
+const machine = {
+  cpu: `${cpus().length} × ${cpus()[0]?.model ?? "?"}`,
+  node: process.versions.node,
+  docker: (await engine.info()).version,
+};
+process.stdout.write(`${machine.cpu}, Node ${machine.node}, Docker ${machine.docker}\n`);
 
-async function main(): Promise<void> {
-  const engine = createDockerEngine({ log: createLog("silent"), command: ["/bin/sleep", "60"] });
-  const info = await engine.info();
-  const [cpu] = cpus();
-  process.stdout.write(`${cpus().length} × ${cpu?.model ?? "?"}, Node ${process.versions.node}, Docker ${info.version}\n\n`);
-  const image = imageOf() ?? (await engine.images.refOf("full"));
-  for (let run = 0; run < COLD_RUNS; run++) {
-    const begun = performance.now();
-    const client = await connect();
-    await evaluate(client);
-    cold.add(performance.now() - begun);
-    await client.close();
-    await createAndStart(engine, image);
-  }
-  const client = await connect();
-  await evaluate(client);
-  const floorCode = await readFile(join(import.meta.dirname, "floor_jupyter_client.py"), "utf8");
-  for (let round = 0; round < ROUNDS; round++) {
-    for (let run = 0; run < WARM_RUNS; run++) {
-      const begun = performance.now();
-      await evaluate(client);
-      warm.add(performance.now() - begun);
-    }
-    const reply = await client.callTool({ name: "execute_code", arguments: { code: floorCode } });
-    const floor = floorSchema.parse((reply.structuredContent as { result_json?: unknown } | undefined)?.result_json);
-    interactive.add(...floor.interactive);
-    shell.add(...floor.shell_then_idle);
-  }
-  await client.close();
-  report();
+const measures: Measure[] = [];
+const add = (measure: Measure) => {
+  measures.push(measure);
+  process.stdout.write(`\n${report(measure)}\n`);
+};
+if (isWanted("start")) {
+  const at = flags.indexOf("--image");
+  add(await start(flags, (at === -1 ? undefined : flags[at + 1]) ?? (await engine.images.refOf("full"))));
 }
-
-function report(): void {
-  const ratio = warm.at(0.5) / shell.at(0.5);
-  process.stdout.write(`${[HEAD, ...[cold, started, warm, interactive, shell].map((samples) => samples.row())].join("\n")}\n\n`);
-  process.stdout.write(`wrong replies: ${wrong} of ${warm.values.length + COLD_RUNS + 1}\n`);
-  process.stdout.write(`warm p50 / jupyter_client, reply then idle, p50: ${ratio.toFixed(2)} (at most ${WARM_RATIO_MAX})\n`);
-  process.stdout.write(`warm p50 / jupyter_client, execute_interactive, p50: ${(warm.at(0.5) / interactive.at(0.5)).toFixed(2)}\n`);
-  process.stdout.write(`cold p50 / create + start p50: ${(cold.at(0.5) / started.at(0.5)).toFixed(2)}\n`);
-  if (wrong > 0 || ratio > WARM_RATIO_MAX) process.exitCode = 1;
+for (const [name, measure] of Object.entries(IN_ONE_SANDBOX)) {
+  if (!isWanted(name)) continue;
+  // Each in a sandbox of its own, with memory for fifty contexts.
+  const bencher = await Bencher.start([...flags, "--memory", "4096"]);
+  await bencher.evaluate();
+  add(await measure(bencher));
+  await bencher.close();
 }
+await mkdir(dirname(OUT), { recursive: true });
+await writeFile(OUT, `${JSON.stringify({ machine, at: new Date().toISOString(), measures }, null, 1)}\n`);
 
-async function connect(): Promise<Client> {
-  const client = new Client({ name: "kernelbox-bench", version: "1" }, { versionNegotiation: { mode: "auto" } });
-  const args = [join(ROOT, "dist/main.js"), "--log-level", "error", ...FLAGS];
-  await client.connect(new StdioClientTransport({ command: process.execPath, args }));
-  return client;
-}
-
-async function evaluate(client: Client): Promise<void> {
-  const reply = await client.callTool({ name: "execute_code", arguments: { code: "1+1" } }, { timeout: 120_000 });
-  if ((reply.structuredContent as { result?: unknown } | undefined)?.result !== "2") wrong++;
-}
-
-async function createAndStart(engine: ReturnType<typeof createDockerEngine>, image: string): Promise<void> {
-  const { container } = LIMITS;
-  const begun = performance.now();
-  const { containerId } = await engine.create({
-    name: "kernelbox-bench",
-    image,
-    labels: { "kernelbox.owner": "bench" },
-    memoryBytes: container.memoryBytes,
-    workspaceBytes: container.workspaceBytes,
-    cpus: container.cpus,
-    pids: container.pids,
+function report({ title, comparisons, others, wrong }: Measure): string {
+  const rows = [...new Set([...comparisons.flatMap(({ measured, floor }) => [measured, floor]), ...(others ?? [])])];
+  const ratios = comparisons.map(({ measured, floor, ratioMax }) => {
+    const ratio = measured.median / floor.median;
+    if (ratioMax !== undefined && !(ratio <= ratioMax)) process.exitCode = 1;
+    return `  ${ratio.toFixed(2)} × ${floor.name}: ${measured.name}${ratioMax === undefined ? "" : ` (at most ${ratioMax})`}`;
   });
-  started.add(performance.now() - begun);
-  await engine.destroy(containerId);
+  if (wrong > 0) process.exitCode = 1;
+  return [`${title}; wrong replies: ${wrong}`, HEAD, ...rows.map((row) => row.row()), ...ratios].join("\n");
 }
-
-function imageOf(): string | undefined {
-  const at = FLAGS.indexOf("--image");
-  return at === -1 ? undefined : FLAGS[at + 1];
-}
-
-await main();

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { Contexts } from "./contexts/contexts.ts";
 import { Executions } from "./contexts/executions.ts";
+import { languagesOf } from "./contexts/languages.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { Files } from "./files/files.ts";
@@ -10,9 +11,11 @@ import { Sources } from "./files/sources.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
+import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
 import { Owner } from "./store/owner.ts";
 import type { Services } from "./tools/define-tool.ts";
+import { describeRecord } from "./tools/execution-reply.ts";
 
 const MIB = 1024 * 1024;
 
@@ -22,6 +25,8 @@ export interface App {
   images: ImageSupply;
   owner: Owner;
   services: Services;
+  /** Begins to keep the sandboxes ready that were asked for; only a server that serves needs any. */
+  fillPool(): void;
   /** Ends everything that was started, and returns when the engine has removed it. */
   close(): Promise<void>;
 }
@@ -35,6 +40,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     engine,
     images,
     owner,
+    bindings: new Bindings(join(owner.dir, "bindings"), log),
     log,
     settings: {
       leaseSeconds: config.lease,
@@ -43,15 +49,17 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       cpus: config.cpus,
       pids: config.pids,
       runtime: config.runtime,
+      pool: config.pool,
     },
   });
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
   const services: Services = {
+    languages: languagesOf(config.image),
     contexts,
     files,
-    executions: new Executions({ sandboxes, contexts, records }),
-    sources: new Sources(files, records),
+    executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
+    sources: new Sources(files, records, describeRecord),
     pictures: new Pictures(sandboxes),
   };
   return {
@@ -59,6 +67,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     images,
     owner,
     services,
+    fillPool: () => sandboxes.fillPool(),
     close: async () => {
       await images.close();
       await sandboxes.close();

@@ -22,7 +22,7 @@ const settings = {
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$/, "not the name of an image")
     .default("full")
-    .describe("image flavour (core, full) or reference"),
+    .describe("image flavour (core, full, full-r) or reference"),
   dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
   memory: quantity("memory of a sandbox, its workspace included", "MiB", 256, 1024 * 1024, container.memoryBytes / MIB),
   workspace: quantity("size of /home/user", "MiB", 16, 1024 * 1024, container.workspaceBytes / MIB),
@@ -40,6 +40,14 @@ const settings = {
     LIMITS.leaseSeconds.max,
     LIMITS.leaseSeconds.default,
   ),
+  softDeadline: quantity(
+    "after how long execute_code answers while its code goes on",
+    "seconds",
+    LIMITS.softDeadlineSeconds.min,
+    LIMITS.softDeadlineSeconds.max,
+    LIMITS.softDeadlineSeconds.default,
+  ),
+  pool: quantity("sandboxes kept ready, so that the first execution does not wait for one to start", "", 0, LIMITS.pool.max, 0),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()

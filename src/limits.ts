@@ -19,7 +19,11 @@ export const LIMITS = {
   hostMessageBytes: 50 * MiB,
 
   /** Timeouts that a caller may set, in seconds. */
-  timeoutSeconds: { default: 60, max: 3_600 },
+  timeoutSeconds: { default: 60, background: 3_600, max: 3_600 },
+  /** After how long a call answers while its code goes on, and how long one may wait for code that runs: hosts give up after a minute. */
+  softDeadlineSeconds: { default: 50, min: 1, max: 3_600 },
+  waitSeconds: 50,
+  idempotencyKeyCharacters: 255,
 
   /** What one reply may hold. Desktop hosts cut a reply at 1 MiB with base64 counted, so the whole stays well below. */
   replyBytes: 900 * KB,
@@ -31,6 +35,10 @@ export const LIMITS = {
   replyOutputs: 50,
   replyNotices: 50,
   replyFiles: 50,
+  /** Events of an execution that one reply gives, both lanes together, and the characters of one of them. */
+  replyEvents: 500,
+  replyEventsBytes: 200 * KB,
+  replyEventCharacters: 4_000,
   replyImageBytes: 600 * KB,
   /** A picture that can be made smaller. The supervisor's ATTACHMENT_BYTES. */
   pictureBytes: 16 * MiB,
@@ -38,6 +46,20 @@ export const LIMITS = {
   replyImagePixels: 2_000,
   /** Pictures of one reply that are made smaller; each takes some tenths of a second. */
   replyImagesFitted: 10,
+  /** A chart as our kernels make it (sandbox/kernelbox/kernels/chart_values.py); a larger one is none of theirs. JavaScript writes 1e20 with all its digits. */
+  chartBytes: 4 * 48 * KB,
+  chartPoints: 1_000,
+  chartSeries: 50,
+  chartsPerFigure: 30,
+  chartCells: 400,
+  chartNames: 20,
+  /** Python's 200 characters may be two each here. */
+  chartTextCharacters: 2 * 200,
+  /** Rows of data that the prose shows of a chart, and what stands in one cell of them. */
+  chartRows: 20,
+  chartCellCharacters: 60,
+  /** All charts of a reply in both lanes: hosts give what they hold to models. */
+  replyChartBytes: 150 * KB,
   readFileLines: 2_000,
   readFileBytes: 50_000,
   readFileBase64Bytes: 256 * KiB,
@@ -81,17 +103,31 @@ export const LIMITS = {
   engineMs: 15_000,
   createMs: 60_000,
   destroyMs: 20_000,
-  contextsPerSandbox: 16,
+  contextsPerSandbox: 64,
+  /** Sandboxes that are kept ready. */
+  pool: {
+    max: 64,
+    /** Refilling waits for so long without running code, but no longer than `busyMs`. */
+    quietMs: 250,
+    busyMs: 5_000,
+    retryMs: { first: 1_000, max: 60_000 },
+    /** Between two looks at whether the image is still the one that pooled sandboxes were made from. */
+    imageMs: 10_000,
+    /** How long a pooled sandbox may take to show that it is well, before another one is taken. */
+    claimMs: 2_000,
+  },
   /** Ended sandboxes whose handles still tell why they ended. */
   endedSandboxesKept: 1_000,
   contextStartMs: 60_000,
   /** How long after its own timeout an execution may be silent before the server gives it up: interrupt, grace, kill and restart take less. */
   executionSlackMs: 30_000,
+  /** How long the reply to code in the background waits for it to begin, so that it can say when it is stopped. */
+  executionBeginMs: 250,
   executionsKept: 200,
   /** How long after its end an execution is listened to: output of its threads and subprocesses still belongs to it. */
   lateOutputMs: 10_000,
   /**
-   * Events of one execution that wait to be stored. An honest supervisor has 8 MiB unacknowledged, and one message more: beyond that it does not
+   * Events of one execution that wait to be stored. An honest supervisor has 2 MiB unacknowledged, and one message more: beyond that it does not
    * keep the protocol.
    */
   pendingEventBytes: 48 * MiB,
@@ -133,6 +169,9 @@ export const LIMITS = {
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,
   spoolBytesPerPrincipal: 1 * GiB,
+  /** The numbered events of one execution, without the text of its streams, for which these have the places: some 500,000 pieces, and room for the rest. */
+  eventLogBytes: 32 * MiB,
+  eventLogStreamBytes: 24 * MiB,
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 

@@ -75,6 +75,7 @@ function unforeseen(): Promise<never> {
 async function serveStdio(app: App, _config: Config, log: Log): Promise<number> {
   const server = startStdio(app.services, log);
   log.info({ version: VERSION }, "serving MCP on stdio");
+  app.fillPool();
   const why = await new Promise<string>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve(signal));
     void server.ended.then(() => resolve("the host is gone"));

@@ -13,6 +13,8 @@ from .paths import HOME
 Json = dict[str, Any]
 
 _COUNT_MAX = 2**53
+# The protocol's word, and IRkernel's.
+_ABORTED = ("aborted", "abort")
 _DISPLAYS = frozenset({"display_data", "update_display_data", "execute_result"})
 
 
@@ -31,6 +33,7 @@ class Execution:
     reply: Json | None = None
     is_idle: bool = False
     has_error: bool = False
+    unsaid: Json | None = None
     message_id: str = ""
     started_at: str = ""
     started: float = 0.0
@@ -79,14 +82,19 @@ class Execution:
         """The reply is the truth: a kernel may send no `error` message, for an ExceptionGroup, say."""
         # No more of it is needed, and code can make it as large as a message may be.
         self.reply = {name: content.get(name) for name in ("status", "execution_count")}
-        if content.get("status") == "error" and not self.has_error:
-            self._error(content)
+        if content.get("status") == "error":
+            # Its message may still be on its way, by the other socket.
+            self.unsaid = {name: content.get(name) for name in ("ename", "evalue", "traceback")}
+        elif content.get("status") in _ABORTED and not self.stopping:
+            self.unsaid = {"ename": "Interrupted", "evalue": "The code was interrupted by a signal."}
 
     def finish(self, state: str, incarnation: int, *, variables: str, reason: str | None, exit_code: int = 0, exit_signal: int = 0) -> None:
+        if self.unsaid is not None and not self.has_error:
+            self._error(self.unsaid)
         self.state = state
         self.ended = time.monotonic()
         # It is kept for a server that comes back, which asks for its events only.
-        self.code, self.env, self.files_before = "", {}, None
+        self.code, self.env, self.files_before, self.unsaid = "", {}, None, None
         data: Json = {
             "state": state,
             "incarnation": incarnation,

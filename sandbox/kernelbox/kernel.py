@@ -8,10 +8,13 @@ from . import limits, usage
 from .errors import RequestError
 from .kernel_client import KernelClient, Message
 from .kernel_process import KernelProcess
+from .settling import Settling
 
 Json = dict[str, Any]
 
 _SIGKILL = 9
+# What Deno answers where it could not even begin.
+_WORDLESS = "Execution failed"
 
 
 async def room_for_a_kernel() -> None:
@@ -46,6 +49,15 @@ class Kernel:
         self._oom_kills = usage.oom_kills()
         self._process = process
         self._client = self._connect()
+        self._language = process.language
+        self._settling = (
+            Settling(loop, raise_barrier=self._raise_barrier, is_held_back=lambda: self.is_paused, on_settled=self._settled)
+            if self._language.barrier
+            else None
+        )
+        self._message_id = ""
+        if self._process.output is not None:
+            self._process.output.listen(loop, self._written)
         process.when_ended(self._process_ended)
 
     def _connect(self) -> KernelClient:
@@ -105,10 +117,20 @@ class Kernel:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        return self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
+        self._message_id = self._client.send("execute_request", content, {"kernelbox_env": env} if env else {})
+        if self._settling is not None:
+            self._settling.begin(self._message_id)
+        return self._message_id
 
     def interrupt(self) -> None:
-        self._process.interrupt()
+        if self._settling is not None and self._settling.is_waiting:
+            # There is nothing left to interrupt.
+            self._settling.settle()
+        elif self._language.interrupt == "message":
+            self._process.wake()
+            self._client.interrupt()
+        else:
+            self._process.interrupt()
 
     def kill(self) -> None:
         self._is_doomed = True
@@ -121,8 +143,12 @@ class Kernel:
 
     def pause(self) -> None:
         self._client.pause()
+        if self._process.output is not None:
+            self._process.output.pause()
 
     def resume(self) -> None:
+        if self._client.is_paused and self._process.output is not None:
+            self._process.output.resume()
         self._client.resume()
 
     async def buried(self) -> None:
@@ -133,6 +159,7 @@ class Kernel:
         """Nobody listens to it any more: it is killed, and its end is not told."""
         self._on_end = _nothing
         self._client.close()
+        self._close_output()
         self.kill()
 
     def death_reason(self) -> str:
@@ -144,19 +171,50 @@ class Kernel:
     def _output(self, message: Message) -> None:
         self._output_seen = True
         self._check_answered()
-        if message.kind != "iopub_welcome":
-            self._on_output(message)
+        taken = message if self._settling is None else self._settling.take(message)
+        if taken is None or taken.kind == "iopub_welcome":
+            return
+        if taken.kind == "status" and taken.content.get("execution_state") == "idle":
+            self._settled(taken)
+        else:
+            self._on_output(taken)
+
+    def _settled(self, idle: Message) -> None:
+        """What the process had written by then comes before."""
+        if self._process.output is not None:
+            self._process.output.drain()
+        self._on_output(idle)
+
+    def _written(self, name: str, text: str) -> None:
+        """By the process itself: it belongs to what runs, or ran last."""
+        if self._message_id:
+            self._on_output(Message("stream", self._message_id, {"name": name, "text": text}, {}))
 
     def _reply(self, message: Message) -> None:
         if message.kind == "kernel_info_reply":
             self._info_replied = True
             self._check_answered()
         elif message.kind == "execute_reply":
+            if self._language.wordless_error and message.content.get("evalue") == _WORDLESS:
+                message.content["evalue"] = self._language.wordless_error
             self._on_reply(message)
 
     def _check_answered(self) -> None:
         if self._info_replied and self._output_seen and not self._answered.done():
+            if self._language.prelude:
+                # Requests are taken in their order, so nobody needs to wait.
+                self._run_silently(self._language.prelude)
             self._answered.set_result(None)
+
+    def _raise_barrier(self) -> str:
+        return self._run_silently(self._language.barrier)
+
+    def _run_silently(self, code: str) -> str:
+        silent = {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+        try:
+            return self._client.send("execute_request", silent)
+        except OSError:
+            return ""
 
     def _process_ended(self) -> None:
         # Its last messages may still be on their way through the sockets.
@@ -165,10 +223,19 @@ class Kernel:
     def _bury(self) -> None:
         try:
             self._client.drain()
+            if self._process.output is not None:
+                self._process.output.drain()
+            if self._settling is not None:
+                self._settling.settle()
         finally:
             self._client.close()
+            self._close_output()
             self._buried.set_result(None)
             self._tell_end()
+
+    def _close_output(self) -> None:
+        if self._process.output is not None:
+            self._process.output.close()
 
     def _tell_end(self) -> None:
         if self._answered.done():

@@ -1,6 +1,7 @@
 """The kernel protocol (Jupyter messaging 5.x) from the client's side, over raw ZeroMQ sockets."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -21,7 +22,7 @@ Json = dict[str, Any]
 REFUSED = "$refused"
 _DELIMITER = b"<IDS|MSG>"
 _BATCH = 32
-_BATCH_S = 0.02
+_BATCH_S = 0.005
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class KernelClient:
         self._shell = self._socket(zmq.DEALER, connection.address("shell"))
         self._iopub = self._socket(zmq.SUB, connection.address("iopub"))
         self._iopub.setsockopt(zmq.SUBSCRIBE, b"")
+        self._control_address = connection.address("control")
+        self._control: zmq.Socket[bytes] | None = None
         self._is_paused = False
         self._is_closed = False
         self._scheduled: set[zmq.Socket[bytes]] = set()
@@ -75,6 +78,21 @@ class KernelClient:
 
     def send(self, kind: str, content: Json, metadata: Json | None = None) -> str:
         """Gives the message's id, which answers bear as their parent. OSError where the socket takes nothing."""
+        message_id = self._send(self._shell, kind, content, metadata or {})
+        # Sending may use up the edge that the descriptor signals readable messages with.
+        self._schedule(self._shell)
+        return message_id
+
+    def interrupt(self) -> None:
+        """By message, on a socket of its own that is made when it is first needed. Its answers say nothing and are left to the socket's end."""
+        if self._is_closed:
+            return
+        if self._control is None:
+            self._control = self._socket(zmq.DEALER, self._control_address)
+        with contextlib.suppress(OSError):
+            self._send(self._control, "interrupt_request", {}, {})
+
+    def _send(self, socket: "zmq.Socket[bytes]", kind: str, content: Json, metadata: Json) -> str:
         message_id = uuid.uuid4().hex
         header = {
             "msg_id": message_id,
@@ -84,16 +102,14 @@ class KernelClient:
             "msg_type": kind,
             "version": "5.4",
         }
-        parts = [_dump(header), b"{}", _dump(metadata or {}), _dump(content)]
+        parts = [_dump(header), b"{}", _dump(metadata), _dump(content)]
         digest = hmac.new(self._key, digestmod=hashlib.sha256)
         for part in parts:
             digest.update(part)
         try:
-            self._shell.send_multipart([_DELIMITER, digest.hexdigest().encode(), *parts], zmq.NOBLOCK)
+            socket.send_multipart([_DELIMITER, digest.hexdigest().encode(), *parts], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             raise OSError(error.errno, "the kernel's socket takes nothing") from None
-        # Sending may use up the edge that the descriptor signals readable messages with.
-        self._schedule(self._shell)
         return message_id
 
     def pause(self) -> None:
@@ -115,6 +131,8 @@ class KernelClient:
         for socket in (self._shell, self._iopub):
             self._loop.remove_reader(socket.getsockopt(zmq.FD))
             socket.close()
+        if self._control is not None:
+            self._control.close()
 
     def drain(self) -> None:
         """What a kernel that has ended left in our socket."""

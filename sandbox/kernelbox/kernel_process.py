@@ -1,5 +1,6 @@
 """A kernel's process: how it is interrupted and ended."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -7,15 +8,17 @@ from collections.abc import Callable
 from . import limits
 from .connection import Connection
 from .languages import Language
+from .process_output import ProcessOutput
 
 
 class KernelProcess:
     """One kernel that runs, or has ended."""
 
-    def __init__(self, language: Language, pid: int, connection: Connection, words: int) -> None:
+    def __init__(self, language: Language, pid: int, connection: Connection, words: int, output: ProcessOutput | None = None) -> None:
         self.language = language
         self.pid = pid
         self._words = words
+        self.output = output
         self.connection = connection
         self.exit_code = 0
         self.exit_signal = 0
@@ -29,9 +32,13 @@ class KernelProcess:
             on_end()
 
     def interrupt(self) -> None:
-        """To the kernel alone: what the code has started goes on."""
+        """To the kernel alone, so that what the code has started goes on, or to its group, where it waits for what ignores that."""
         self.wake()
-        self._signal(signal.SIGINT)
+        if self.language.interrupt == "group" and self.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGINT)
+        else:
+            self._signal(signal.SIGINT)
 
     def wake(self) -> None:
         """Another context's code, of the same uid, may have stopped it."""
@@ -53,6 +60,8 @@ class KernelProcess:
 
     def last_words(self) -> str:
         """What it wrote to stderr before it could speak the protocol. Text of user code, perhaps."""
+        if self.output is not None:
+            return self.output.last_words()
         try:
             size = os.fstat(self._words).st_size
             at = max(0, size - limits.LAST_WORDS_BYTES)

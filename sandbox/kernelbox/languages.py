@@ -1,9 +1,14 @@
 """How the kernel of each language is started, spoken to and stopped: one table, that nothing else knows better."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from .connection import Transport
+
+_KERNELS = Path(__file__).parent / "kernels"
+# The supervisor blocks signals, and what it starts inherits that.
+_PLAIN_SIGNALS = ("/usr/bin/env", "--default-signal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +22,40 @@ class Language:
     transport: Transport = "ipc"
     # What ends running code and leaves the kernel alive: SIGINT to the kernel, SIGINT to its process group, or `interrupt_request`.
     interrupt: Literal["signal", "group", "message"] = "signal"
-    # How long after reply and idle a result may still come.
-    quiet_s: float = 0.0
+    # Code of ours that makes the kernel send a message behind all that it has still to send, where it reports code done before that.
+    barrier: str = ""
     # What the process itself writes to its stdout and stderr is output of the code; a kernel that captures it has nothing to say there.
     speaks_on_descriptors: bool = False
+    # Code of ours that the kernel runs before any other.
+    prelude: str = ""
+    # What it means when it names an error in its reply only, without a word on what it was.
+    wordless_error: str = ""
+
+
+def _deno() -> Language:
+    """One kernel for both languages: it strips types, and does not check them."""
+    return Language(
+        program=(*_PLAIN_SIGNALS, "/opt/py/bin/deno", "jupyter", "--kernel", "--conn"),
+        transport="tcp",
+        # SIGINT ends the kernel.
+        interrupt="message",
+        barrier='globalThis[Symbol.for("kernelbox.barrier")]()',
+        speaks_on_descriptors=True,
+        prelude=(_KERNELS / "deno_prelude.js").read_text(),
+        wordless_error="Deno did not run this code and does not say why: it has a syntax error, or imports a module that is not available "
+        "(there is no network: npm:, jsr: and https: modules cannot be fetched; node: modules and files can be imported).",
+    )
 
 
 LANGUAGES: dict[str, Language] = {
     "python": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.python"), template="python"),
+    "javascript": _deno(),
+    "typescript": _deno(),
     "bash": Language(program=("/opt/py/bin/python", "-I", "-m", "kernelbox.kernels.bash"), template="bash"),
+    "r": Language(
+        program=(*_PLAIN_SIGNALS, "/usr/bin/Rscript", "--vanilla", str(_KERNELS / "r_kernel.R")),
+        # What R waits for ignores a signal to R alone.
+        interrupt="group",
+        speaks_on_descriptors=True,
+    ),
 }

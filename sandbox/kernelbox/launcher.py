@@ -1,6 +1,7 @@
 """Starts kernels: as forks of the template process where that gives the same kernel, else as programs."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from itertools import islice
@@ -11,6 +12,7 @@ from .errors import RequestError, from_os_error
 from .kernel_process import KernelProcess
 from .languages import LANGUAGES, Language
 from .paths import HOME
+from .process_output import ProcessOutput
 from .reaper import Reaper
 from .template_process import TemplateProcess
 
@@ -27,6 +29,8 @@ _ENVIRONMENT = {
     "MPLCONFIGDIR": "/tmp/.matplotlib",
     "IPYTHONDIR": "/tmp/.ipython",
     "JUPYTER_DATA_DIR": "/tmp/.jupyter",
+    # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
+    "PLOTLY_RENDERER": "plotly_mimetype",
     "XDG_CACHE_HOME": "/tmp/.cache",
     "DENO_DIR": "/tmp/.deno",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -66,23 +70,27 @@ class Launcher:
         known = LANGUAGES.get(language)
         if known is None:
             raise RequestError("unsupported", "the image does not have this language")
+        output: ProcessOutput | None = None
         try:
             connection = Connection.make(known.transport)
         except OSError as error:
             raise from_os_error(error) from None
         words = os.memfd_create("last-words", os.MFD_CLOEXEC)
         try:
+            output = ProcessOutput() if known.speaks_on_descriptors else None
             folder = _existing(cwd)
-            pid = await self._fork(known, connection, folder, env, words) or _spawn(known, connection, folder, env, words)
+            pid = await self._fork(known, connection, folder, env, words) or _spawn(known, connection, folder, env, words, output)
         except BaseException as error:
             os.close(words)
             connection.remove()
+            if output is not None:
+                output.close()
             if isinstance(error, ValueError):
                 raise RequestError("invalid_argument", "the environment or the folder cannot be given to a process") from None
             if isinstance(error, OSError):
                 raise from_os_error(error) from None
             raise
-        kernel = KernelProcess(known, pid, connection, words)
+        kernel = KernelProcess(known, pid, connection, words, output)
         self._reaper.expect(pid, kernel.ended)
         return kernel
 
@@ -109,19 +117,28 @@ class Launcher:
 _USER_PACKAGES = f"{HOME}/.local/lib/python3.13/site-packages"
 
 
-def _spawn(language: Language, connection: Connection, cwd: str, env: dict[str, str], words: int) -> int:
+def _spawn(language: Language, connection: Connection, cwd: str, env: dict[str, str], words: int, output: ProcessOutput | None) -> int:
     process = subprocess.Popen(
         [*language.program, connection.path],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=words,
+        stdout=subprocess.DEVNULL if output is None else output.ends[0],
+        stderr=words if output is None else output.ends[1],
         cwd=cwd,
         env={**_ENVIRONMENT, **env},
         start_new_session=True,
     )
     # The reaper learns how it ends; a Popen without a code would wait for it too.
     process.returncode = 0
+    if output is not None:
+        output.started()
+    _take_memory_kills_first(process.pid)
     return process.pid
+
+
+def _take_memory_kills_first(pid: int) -> None:
+    """Before the supervisor, with which everything else would go."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _existing(cwd: str) -> str:

@@ -20,7 +20,7 @@ SLEPT_S = 5.0
 COALESCE_S = 0.005
 COALESCE_BYTES = 64 * 1000
 
-UNACKED_BYTES = 8 * MIB
+UNACKED_BYTES = 2 * MIB
 UNACKED_EVENTS = 10_000
 TAIL_BYTES = 1 * MIB
 TAIL_EVENTS = 1_000
@@ -73,6 +73,11 @@ LAST_MESSAGES_S = 0.03
 BURIAL_S = 1.0
 LAST_WORDS_BYTES = 4_000
 HIGH_WATER_MARK = 32
+# What is read at once of what a kernel's process writes to its own stdout or stderr.
+PROCESS_OUTPUT_BYTES = 64 * KIB
+# How long the end of an execution is kept back for what belongs to it and has not come: so long in silence, and so long at most.
+SILENCE_S = 0.5
+SETTLE_S = 5.0
 
 PATH_BYTES = 4_096
 OPEN_TRIES = 10

@@ -1,3 +1,4 @@
+import json
 import unittest
 
 from kernelbox import limits
@@ -40,3 +41,25 @@ class ExecutionTest(unittest.TestCase):
     def test_what_costs_too_much_to_read_is_said(self):
         self.output("display_data", **{REFUSED: 12})
         self.assertEqual(self.execution.notices, ["An output of 12 bytes has too many values to be taken."])
+
+    def events(self):
+        kept = [json.loads(each.message[4 : 4 + int.from_bytes(each.message[:4], "big")]) for each in self.execution.log._kept]
+        return [(event["type"], event["data"]) for event in kept]
+
+    def test_an_error_that_came_by_both_sockets_is_told_once_and_one_of_the_reply_alone_too(self):
+        for has_message in (True, False):
+            self.setUp()
+            self.execution.take_reply({"status": "error", "ename": "E", "evalue": "of the reply"})
+            if has_message:
+                self.output("error", ename="E", evalue="of the message", traceback=["line"])
+            self.execution.finish("error", 1, variables="kept", reason=None)
+            errors = [data["value"] for kind, data in self.events() if kind == "error"]
+            self.assertEqual(errors, ["of the message" if has_message else "of the reply"])
+
+    def test_code_that_was_interrupted_by_nobody_of_ours_has_an_error(self):
+        for stopping in (None, "timeout"):
+            self.setUp()
+            self.execution.stopping = stopping
+            self.execution.take_reply({"status": "abort", "execution_count": 1})
+            self.execution.finish("error", 1, variables="kept", reason=None)
+            self.assertEqual([data["name"] for kind, data in self.events() if kind == "error"], [] if stopping else ["Interrupted"])

@@ -1,14 +1,16 @@
 import type { App } from "../app.ts";
 import type { Config } from "../config.ts";
+import { asFlavour } from "../sandboxes/image-supply.ts";
 
 /** `kernelbox setup`: the image of the configured flavour, built now if it is missing. */
 export async function setup(app: App, config: Config): Promise<number> {
   const { images } = app.engine;
-  if (config.image !== "core" && config.image !== "full") {
+  const flavour = asFlavour(config.image);
+  if (flavour === undefined) {
     process.stdout.write(`${config.image} is an image of your own; there is nothing to build.\n`);
     return 0;
   }
-  const ref = await images.refOf(config.image);
+  const ref = await images.refOf(flavour);
   if ((await images.find(ref)) !== undefined) {
     process.stdout.write(`${ref} is there.\n`);
     return 0;
@@ -17,7 +19,7 @@ export async function setup(app: App, config: Config): Promise<number> {
   const startedAt = Date.now();
   const seconds = () => Math.round((Date.now() - startedAt) / 1_000);
   let said = "";
-  const image = await images.build(config.image, ({ percent, step }) => {
+  const image = await images.build(flavour, ({ percent, step }) => {
     if (step === said) return;
     said = step;
     process.stdout.write(`  ${String(Math.floor(percent)).padStart(3)} %  ${seconds()} s  ${step}\n`);

@@ -9,6 +9,7 @@ import type { CallOptions, Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { contextSchema, contextsSchema, emptySchema, type SupervisorContext } from "../sandboxes/supervisor-schemas.ts";
 import type { ContextRecord } from "./context-record.ts";
+import { missingLanguage } from "./languages.ts";
 
 /** A context as callers see it. */
 export interface Context {
@@ -129,6 +130,11 @@ export class Contexts {
     return record;
   }
 
+  /** For what is not a caller's question. */
+  peek(contextId: string): ContextRecord | undefined {
+    return this.#contexts.get(contextId);
+  }
+
   sandboxOf(record: ContextRecord): Sandbox {
     return this.#sandboxes.get(record.sandboxId, record.principal);
   }
@@ -157,11 +163,7 @@ export class Contexts {
     signal?: AbortSignal,
   ): Promise<{ record: ContextRecord; context: SupervisorContext }> {
     if (!sandbox.languages.includes(request.language)) {
-      throw new KernelboxError(
-        "unsupported",
-        "This sandbox's image does not have that language.",
-        `Use one of: ${sandbox.languages.join(", ")}.`,
-      );
+      throw missingLanguage(request.language, sandbox.languages);
     }
     this.#purge();
     const inSandbox = [...this.#contexts.values()].filter((record) => record.sandboxId === sandbox.sandboxId).length;
@@ -173,7 +175,8 @@ export class Contexts {
       );
     }
     const record: ContextRecord = {
-      contextId: newId("ctx"),
+      // One that was started ahead is there already: asked for again, it is answered at once.
+      contextId: (isDefault ? sandbox.takePrepared(request.language) : undefined) ?? newId("ctx"),
       sandboxId: sandbox.sandboxId,
       principal: sandbox.principal,
       language: request.language,
@@ -274,7 +277,7 @@ export function contextError(thrown: unknown): KernelboxError {
 const CONTEXT_ERRORS: Partial<Record<KernelboxError["code"], [message: string, hint: string]>> = {
   kernel_died: [
     "The context's kernel ended while it was starting; its last words are in the details.",
-    "Look for start-up files in the workspace (.ipython, .local) that could break it, remove them with write_file or another context, then restart_context.",
+    "Look for start-up files in the workspace (.ipython, .local, deno.json) that could break it, remove them with write_file or another context, then restart_context.",
   ],
   deadline_exceeded: ["The context's kernel did not start in time.", "Try again; another context may be using all processors."],
   invalid_argument: [

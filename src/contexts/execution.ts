@@ -1,10 +1,11 @@
 import { KernelboxError } from "../errors.ts";
 import type { ExecutionEvent } from "../events/event.ts";
 import { type ExecutionFold, sandboxLossMessage } from "../events/fold.ts";
-import type { ExecutionResult } from "../events/result.ts";
+import type { ExecutionResult, State } from "../events/result.ts";
 import { LIMITS } from "../limits.ts";
 import type { EventSink, Sandbox, SandboxEnd } from "../sandboxes/sandbox.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
+import type { ContextRecord } from "./context-record.ts";
 
 /** Acknowledge at the latest after so much, so that the supervisor goes on reading the kernel's output. */
 const ACK_EVENTS = 256;
@@ -24,12 +25,12 @@ export interface ExecutionIds {
 
 export interface ExecutionParts {
   sandbox: Sandbox;
+  context: ContextRecord;
   record: ExecutionRecord;
   fold: ExecutionFold;
   timeoutMs: number;
   /** How long those before it in its context may take. */
   queueMs: number;
-  onOutput?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -38,13 +39,22 @@ export interface ExecutionParts {
  */
 export class Execution implements EventSink {
   readonly ids: ExecutionIds;
+  readonly context: ContextRecord;
+  readonly record: ExecutionRecord;
   readonly fold: ExecutionFold;
+  readonly timeoutMs: number;
+  readonly longestMs: number;
+  /** What its sandbox answered when it was asked to run it; rejects where it would not. */
+  accepted: Promise<string> = Promise.resolve("queued");
+  /** Settles when the code is with its kernel, or has ended without. */
+  readonly begun: Promise<void>;
   /** Settles when the last event was stored. */
   readonly ended: Promise<void>;
-  readonly longestMs: number;
+  /** What the last reply said of its state. */
+  told: State | undefined;
   readonly #sandbox: Sandbox;
-  readonly #record: ExecutionRecord;
-  readonly #onOutput: ((text: string) => void) | undefined;
+  readonly #listeners = new Set<(text: string) => void>();
+  #begin!: () => void;
   #settle!: () => void;
   #work: Promise<void> = Promise.resolve();
   #waitingBytes = 0;
@@ -55,15 +65,42 @@ export class Execution implements EventSink {
 
   constructor(ids: ExecutionIds, parts: ExecutionParts) {
     this.ids = ids;
-    this.#sandbox = parts.sandbox;
-    this.#record = parts.record;
+    this.context = parts.context;
+    this.record = parts.record;
     this.fold = parts.fold;
+    this.timeoutMs = parts.timeoutMs;
     this.longestMs = parts.timeoutMs + LIMITS.executionSlackMs;
-    this.#onOutput = parts.onOutput;
+    this.#sandbox = parts.sandbox;
+    this.begun = new Promise((resolve) => {
+      this.#begin = resolve;
+    });
     this.ended = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.record.result = () => this.result();
     this.#watch(parts.queueMs + LIMITS.contextStartMs + LIMITS.executionSlackMs);
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** How many wait for its end. */
+  get waiters(): number {
+    return this.#listeners.size;
+  }
+
+  /** Whoever waits hears its output; the function ends that. */
+  listen(onOutput?: (text: string) => void): () => void {
+    const listener = (text: string) => onOutput?.(text);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A refusal is for those who ask, and for nobody where none does. */
+  accept(accepted: Promise<string>): void {
+    this.accepted = accepted;
+    accepted.catch(() => {});
   }
 
   event(event: ExecutionEvent, bytes: number): void {
@@ -80,11 +117,12 @@ export class Execution implements EventSink {
   }
 
   lost(end: SandboxEnd): void {
-    this.#enqueue(() => {
+    this.#enqueue(async () => {
       if (this.fold.isEnded) return;
       // The supervisor keeps a bounded number of ended executions for a server that was away.
       const isForgotten = this.#sandbox.end === undefined;
       this.fold.end("died", end.reason, isForgotten ? FORGOTTEN : sandboxLossMessage(end.message));
+      await this.record.append(this.#lastWord(end));
       this.#finish();
     });
   }
@@ -92,7 +130,7 @@ export class Execution implements EventSink {
   /** What it said until now, and what of that the full copy lacks. */
   result(): ExecutionResult {
     const result = this.fold.result();
-    return { ...result, notices: [...result.notices, ...this.#record.notices()] };
+    return { ...result, notices: [...result.notices, ...this.record.notices()] };
   }
 
   /** Never rejects: nobody waits for this chain, and what comes behind a failure must be taken all the same. */
@@ -108,20 +146,50 @@ export class Execution implements EventSink {
     }
     const isLast = event.type === "status" && event.data.state !== "running";
     if (isLast) this.#finish();
-    else if (event.type === "status") this.#watch(this.longestMs);
+    else if (event.type === "status") {
+      this.#watch(this.longestMs);
+      this.#begin();
+    }
     this.#acknowledge(event.seq, bytes, isLast);
   }
 
   async #keep(event: ExecutionEvent): Promise<void> {
     const output = this.fold.add(event);
     const whole = this.fold.takeWhole();
-    if (event.type === "stream") {
-      // What is late (a thread's output after the end) still belongs into the full copy, but the reply has been given.
-      await this.#record.appendText(event.data.name, event.data.text);
-      if (!this.#isEnded) this.#onOutput?.(event.data.text);
-    }
-    await this.#record.dropOutputsBefore(this.fold.firstOutput);
-    for (const kept of [output, whole]) if (kept !== undefined) await this.#record.putOutput(kept.n, kept.mime);
+    await this.record.dropOutputsBefore(this.fold.firstOutput);
+    for (const kept of [output, whole]) if (kept !== undefined) await this.record.putOutput(kept.n, kept.mime, event.seq);
+    // A result that is text alone is stored as an output where a reply shows only a part of it.
+    const result = event.type === "execute_result" ? whole : undefined;
+    await this.record.append(this.#numbered(event), (output ?? result)?.n);
+    // What is late (a thread's output after the end) still belongs into the full copy, but nobody waits for it.
+    if (event.type === "stream" && !this.#isEnded) for (const listener of this.#listeners) listener(event.data.text);
+  }
+
+  /** With the incarnation that callers know. */
+  #numbered(event: ExecutionEvent): ExecutionEvent {
+    if (event.type !== "status") return event;
+    return { ...event, data: { ...event.data, incarnation: event.data.incarnation + this.fold.incarnationOffset } } as ExecutionEvent;
+  }
+
+  /** The event that nobody is there to send. */
+  #lastWord(end: SandboxEnd): ExecutionEvent {
+    const { state, startedAt, durationMs } = this.fold.result();
+    return {
+      execution_id: this.ids.executionId,
+      context_id: this.ids.contextId,
+      seq: this.record.lastEvent + 1,
+      timestamp: end.at.toISOString(),
+      type: "status",
+      data: {
+        state: "died",
+        incarnation: state.incarnation,
+        duration_ms: durationMs,
+        started_at: startedAt ?? end.at.toISOString(),
+        variables: "lost",
+        reason: end.reason,
+        notices: [],
+      },
+    };
   }
 
   #noteLeftOut(): void {
@@ -152,16 +220,28 @@ export class Execution implements EventSink {
     clearTimeout(this.#watchdog);
     this.#isEnded = true;
     this.#sandbox.unsubscribe(this.ids.executionId);
-    this.#record.end({ status: "cancelled", variables: "kept" });
+    this.record.end({ status: "cancelled", variables: "kept" });
+    this.#begin();
+    this.#settle();
   }
 
   #finish(): void {
     if (this.#isEnded) return;
     clearTimeout(this.#watchdog);
     this.#isEnded = true;
-    this.#record.end({ status: this.fold.result().status, variables: this.fold.hasLostVariables ? "lost" : "kept" });
-    setTimeout(() => this.#sandbox.unsubscribe(this.ids.executionId), LIMITS.lateOutputMs).unref();
+    this.record.end({ status: this.fold.status, variables: this.fold.hasLostVariables ? "lost" : "kept" });
+    setTimeout(() => this.#endLate(), LIMITS.lateOutputMs).unref();
+    this.#begin();
     this.#settle();
+  }
+
+  /** Nothing more belongs to it: of all that it took to fold its events only the result stays. */
+  #endLate(): void {
+    this.#sandbox.unsubscribe(this.ids.executionId);
+    this.#enqueue(() => {
+      const result = this.result();
+      this.record.result = () => result;
+    });
   }
 }
 

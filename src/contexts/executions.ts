@@ -1,5 +1,5 @@
 import { KernelboxError } from "../errors.ts";
-import { ExecutionFold, earlierLossMessage, earlierSandboxLossMessage } from "../events/fold.ts";
+import { ExecutionFold } from "../events/fold.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
@@ -7,9 +7,13 @@ import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { executionCancelledSchema, executionStartedSchema } from "../sandboxes/supervisor-schemas.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
+import { checkCode, digestOf } from "./code.ts";
 import type { ContextRecord } from "./context-record.ts";
 import { type Contexts, checkEnv, contextError } from "./contexts.ts";
 import { Execution, type ExecutionIds, unknownExecution } from "./execution.ts";
+import { checkExecutionEnv } from "./languages.ts";
+import { Losses, wasTold } from "./losses.ts";
+import { settledWithin } from "./settled-within.ts";
 
 export interface ExecuteRequest {
   code: string;
@@ -18,11 +22,28 @@ export interface ExecuteRequest {
   sandboxId?: string | undefined;
   timeoutSeconds?: number | undefined;
   env?: Record<string, string> | undefined;
+  /** Answer at once; the code goes on. */
+  background?: boolean | undefined;
+  /** The same key again answers the same execution. */
+  idempotencyKey?: string | undefined;
 }
 
 export interface ExecutionReply extends ExecutionIds {
   result: ExecutionResult;
   record: ExecutionRecord;
+}
+
+/** Who waits, and how they are told what comes meanwhile. */
+export interface Waiter {
+  principal: string;
+  signal?: AbortSignal | undefined;
+  onOutput?: ((text: string) => void) | undefined;
+}
+
+/** An execution as a caller names it; the sandbox is only checked. */
+export interface ExecutionHandle {
+  executionId: string;
+  sandboxId?: string | undefined;
 }
 
 export interface CancelTarget {
@@ -41,114 +62,204 @@ export interface Cancelled {
 
 const DEFAULT_LANGUAGE = "python";
 
-/** Runs code in contexts and stops it. */
+/** Runs code in contexts, waits for it, and stops it. */
 export class Executions {
   readonly #sandboxes: Sandboxes;
   readonly #contexts: Contexts;
   readonly #records: ExecutionRecords;
+  readonly #softDeadlineMs: number;
+  readonly #losses: Losses;
+  /** Those that have not ended, in order of arrival. */
   readonly #running = new Map<string, Execution>();
 
-  constructor(parts: { sandboxes: Sandboxes; contexts: Contexts; records: ExecutionRecords }) {
+  constructor(parts: { sandboxes: Sandboxes; contexts: Contexts; records: ExecutionRecords; softDeadlineMs: number }) {
     this.#sandboxes = parts.sandboxes;
     this.#contexts = parts.contexts;
     this.#records = parts.records;
+    this.#softDeadlineMs = parts.softDeadlineMs;
+    this.#losses = new Losses(parts.sandboxes);
   }
 
   /**
-   * Runs the code to its end and gives the result, whatever its status. When the signal aborts, the code is stopped. Throws only for misuse and
-   * for what is not the code's doing.
+   * Runs the code and gives its result, whatever its status: at its end, or at the soft deadline, when the code goes on. Until then the caller's
+   * leaving stops it, unless it is detached: in the background, or under a key. Throws only for misuse and for what is not the code's doing.
    */
-  async execute(
-    request: ExecuteRequest,
-    caller: { principal: string; signal?: AbortSignal | undefined; onOutput?: ((text: string) => void) | undefined },
-  ): Promise<ExecutionReply> {
+  async execute(request: ExecuteRequest, caller: Waiter): Promise<ExecutionReply> {
+    const answerAt = performance.now() + this.#softDeadlineMs;
     checkCode(request.code);
     checkEnv(request.env);
+    if (request.contextId === undefined) checkExecutionEnv(request.language ?? DEFAULT_LANGUAGE, request.env);
     const context = await this.#contextFor(request, caller.principal, caller.signal);
-    const sandbox = this.#contexts.sandboxOf(context);
-    const timeoutSeconds = request.timeoutSeconds ?? LIMITS.timeoutSeconds.default;
-    const ids: ExecutionIds = {
-      executionId: newId("exe"),
-      contextId: context.contextId,
-      sandboxId: context.sandboxId,
-      language: context.language,
-    };
-    const record = this.#records.open({ ...ids, principal: caller.principal });
-    const execution = new Execution(ids, {
-      sandbox,
-      record,
-      fold: new ExecutionFold(context.incarnationOffset),
-      timeoutMs: timeoutSeconds * 1_000,
-      queueMs: this.#inContext(context.contextId).reduce((sum, before) => sum + before.longestMs, 0),
-      onOutput: caller.onOutput,
-    });
-    this.#running.set(ids.executionId, execution);
-    sandbox.subscribe(ids.executionId, execution);
-    const onAbort = () => void this.#stop(execution).catch(() => {});
-    try {
-      const params = {
-        execution_id: ids.executionId,
-        context_id: ids.contextId,
-        code: request.code,
-        timeout_s: timeoutSeconds,
-        ...(request.env === undefined ? {} : { env: request.env }),
-      };
-      await sandbox.request("execution.start", params, executionStartedSchema, { deadlineMs: LIMITS.contextStartMs }).catch((error) => {
-        if (execution.fold.isEnded) return;
-        execution.giveUp();
-        throw contextError(error);
-      });
-      caller.signal?.addEventListener("abort", onAbort, { once: true });
-      if (caller.signal?.aborted) onAbort();
-      await execution.ended;
-      this.#tellLosses(execution, context, caller.signal?.aborted === true);
-      return { ...ids, result: execution.result(), record };
-    } finally {
-      caller.signal?.removeEventListener("abort", onAbort);
-      this.#running.delete(ids.executionId);
-    }
+    const known = this.#known(request, context);
+    const execution = known === undefined ? this.#begin(request, context) : this.#running.get(known.executionId);
+    if (execution === undefined) return this.#stored(known as ExecutionRecord);
+    const state = await execution.accepted;
+    if (request.background === true && state === "running") await settledWithin(execution.begun, LIMITS.executionBeginMs);
+    const ms = request.background === true ? 0 : answerAt - performance.now();
+    const isDetached = request.background === true || request.idempotencyKey !== undefined;
+    return await this.#answer(execution, caller, ms, isDetached ? undefined : () => void this.#stop(execution).catch(() => {}));
   }
 
-  /**
-   * Puts a loss that nobody was told of into the reply that is about to be given. One loss a reply: what this does not say the next one will. A
-   * caller who has left gets no reply, so what theirs would have said is kept for the next.
-   */
-  #tellLosses(execution: Execution, context: ContextRecord, hasCallerLeft: boolean): void {
-    const { fold } = execution;
-    const { state } = fold.result();
-    context.lastIncarnation = Math.max(context.lastIncarnation, state.incarnation);
-    if (hasCallerLeft) {
-      if (state.variables === "lost" && state.reason !== null)
-        context.untoldLoss ??= { reason: state.reason, message: earlierLossMessage(state.reason) };
-      return;
-    }
-    if (state.variables === "lost") return;
-    const lost = this.#sandboxes.untoldLoss(context.principal);
-    const loss = context.untoldLoss ?? (lost?.end && { reason: lost.end.reason, message: earlierSandboxLossMessage(lost.end.message) });
-    if (loss === undefined) return;
-    fold.tellLoss(loss.reason, loss.message);
-    context.untoldLoss = undefined;
-    if (lost !== undefined) this.#sandboxes.lossWasTold(lost);
+  /** The result until now, or at its end if that comes within the time; of one that has ended, what is kept of it. */
+  async get(handle: ExecutionHandle, waitMs: number, caller: Waiter): Promise<ExecutionReply> {
+    const record = this.#find(handle, caller.principal);
+    const execution = this.#running.get(record.executionId);
+    return execution === undefined ? this.#stored(record) : await this.#answer(execution, caller, waitMs);
   }
 
   /** Stops a running execution, or drops one that waits; gives what became of it. */
   async cancel(target: CancelTarget, principal: string): Promise<Cancelled> {
-    const { executionId, contextId, sandboxId } = target;
+    const { executionId = "", contextId, sandboxId } = target;
     if (contextId !== undefined) {
       this.#contexts.find({ contextId, sandboxId }, principal);
       const [first] = this.#inContext(contextId);
       if (first === undefined) throw new KernelboxError("not_found", "Nothing runs in this context.", "Nothing to do.");
       return await this.#stop(first);
     }
-    const record = this.#records.find(executionId ?? "", principal);
-    if (record === undefined) throw unknownExecution();
-    if (sandboxId !== undefined && sandboxId !== record.sandboxId) {
-      throw new KernelboxError("invalid_argument", "The execution belongs to another sandbox.", "Leave out sandbox_id.");
-    }
+    const record = this.#find({ executionId, sandboxId }, principal);
     const running = this.#running.get(record.executionId);
     if (running !== undefined) return await this.#stop(running);
     if (record.outcome === undefined) throw unknownExecution();
     return { executionId: record.executionId, state: "ended", ...record.outcome };
+  }
+
+  /** Nothing is awaited between the look for a key and the record that has it: of two calls at once the second finds the first. */
+  #begin(request: ExecuteRequest, context: ContextRecord): Execution {
+    const { contextId, sandboxId, language, principal } = context;
+    const sandbox = this.#contexts.sandboxOf(context);
+    const { default: foreground, background, max } = LIMITS.timeoutSeconds;
+    const timeoutSeconds = Math.min(request.timeoutSeconds ?? (request.background === true ? background : foreground), max);
+    const ids: ExecutionIds = { executionId: newId("exe"), contextId, sandboxId, language };
+    const key = request.idempotencyKey;
+    const record = this.#records.open({
+      ...ids,
+      principal,
+      ...(key === undefined ? {} : { key: { name: key, digest: digestOf(request.code) } }),
+    });
+    const execution = new Execution(ids, {
+      sandbox,
+      context,
+      record,
+      fold: new ExecutionFold(context.incarnationOffset, context.lastIncarnation),
+      timeoutMs: timeoutSeconds * 1_000,
+      queueMs: this.#inContext(contextId).reduce((sum, before) => sum + before.longestMs, 0),
+    });
+    this.#running.set(ids.executionId, execution);
+    // Before anybody who waits goes on.
+    void execution.ended.then(() => {
+      this.#running.delete(ids.executionId);
+      if (execution.waiters === 0) this.#losses.leave(execution);
+    });
+    sandbox.subscribe(ids.executionId, execution);
+    const params = {
+      execution_id: ids.executionId,
+      context_id: contextId,
+      code: request.code,
+      timeout_s: timeoutSeconds,
+      ...(request.env === undefined ? {} : { env: request.env }),
+    };
+    execution.accept(
+      sandbox.request("execution.start", params, executionStartedSchema, { deadlineMs: LIMITS.contextStartMs }).then(
+        ({ state }) => state,
+        (error) => this.#refused(execution, KernelboxError.from(error)),
+      ),
+    );
+    return execution;
+  }
+
+  /** An execution that never was. */
+  #refused(execution: Execution, error: KernelboxError): string {
+    if (execution.fold.isEnded) return "ended";
+    const wasSaid = error.details?.sandbox_message !== undefined;
+    const refusal = error.code === "limit_exceeded" && wasSaid ? this.#queueFull(execution) : contextError(error);
+    // Where no answer came, it may run all the same.
+    if (!wasSaid) void this.#stop(execution).catch(() => {});
+    execution.giveUp();
+    this.#records.drop(execution.ids.executionId);
+    throw refusal;
+  }
+
+  /** Waits, and gives the reply. A caller who leaves gets none; whether that ends the code is theirs to say. */
+  async #answer(execution: Execution, caller: Waiter, ms: number, onLeave?: () => void): Promise<ExecutionReply> {
+    const { signal } = caller;
+    const stopListening = execution.listen(caller.onOutput);
+    try {
+      await settledWithin(execution.ended, ms, signal);
+    } finally {
+      stopListening();
+    }
+    if (signal?.aborted) {
+      if (execution.isEnded) this.#losses.leave(execution);
+      else onLeave?.();
+      throw KernelboxError.cancelled(signal.reason);
+    }
+    this.#losses.tell(execution);
+    return { ...execution.ids, result: this.#withPlace(execution), record: execution.record };
+  }
+
+  #stored(record: ExecutionRecord): ExecutionReply {
+    const { executionId, contextId, sandboxId, language, result } = record;
+    if (result === undefined) throw unknownExecution();
+    const context = this.#contexts.peek(contextId);
+    if (context !== undefined) wasTold(context, executionId);
+    return { executionId, contextId, sandboxId, language, result: result(), record };
+  }
+
+  /** The result so far, of one that waits its turn with how long that may take. */
+  #withPlace(execution: Execution): ExecutionResult {
+    const result = execution.result();
+    if (result.status !== "queued") return result;
+    const before = this.#before(execution).length;
+    const notices = before === 0 ? result.notices : [...result.notices, `${before} executions of its context come before it.`];
+    return { ...result, notices, stopsAt: this.#latestEnd([...this.#before(execution), execution]) };
+  }
+
+  /** When the last of them is stopped, if each takes all the time that it may. */
+  #latestEnd(executions: Execution[]): string {
+    let at = Date.now();
+    for (const { fold, timeoutMs } of executions) at = fold.stopsAt === null ? at + timeoutMs : Math.max(at, Date.parse(fold.stopsAt));
+    return new Date(at).toISOString();
+  }
+
+  #before(execution: Execution): Execution[] {
+    const all = this.#inContext(execution.ids.contextId);
+    return all.slice(0, Math.max(0, all.indexOf(execution)));
+  }
+
+  #queueFull(execution: Execution): KernelboxError {
+    const before = this.#before(execution);
+    const [first] = before;
+    const waiting = before.filter(({ fold }) => fold.status === "queued").length;
+    const stopsAt = this.#latestEnd(first === undefined ? [] : [first]);
+    const id = first?.ids.executionId ?? null;
+    const hint =
+      id === null
+        ? "Wait a moment, or use another context."
+        : `The first of them, ${id}, may take until ${stopsAt}: wait for it with get_execution, stop it with cancel_execution and its execution_id, or use another context (create_context).`;
+    return new KernelboxError("limit_exceeded", `${waiting} executions wait in this context, as many as may.`, hint, {
+      details: { waiting, running_execution_id: id, stops_at: stopsAt },
+    });
+  }
+
+  /** What the key was given with before, in this context. */
+  #known(request: ExecuteRequest, context: ContextRecord): ExecutionRecord | undefined {
+    if (request.idempotencyKey === undefined) return undefined;
+    const record = this.#records.withKey(context.contextId, request.idempotencyKey);
+    if (record === undefined || record.key?.digest === digestOf(request.code)) return record;
+    throw new KernelboxError(
+      "invalid_argument",
+      `The idempotency_key was given with other code before: it is that of execution ${record.executionId}.`,
+      "Give new code a key of its own, or ask for that execution with get_execution.",
+    );
+  }
+
+  #find({ executionId, sandboxId }: ExecutionHandle, principal: string): ExecutionRecord {
+    const record = this.#records.find(executionId, principal);
+    if (record === undefined) throw unknownExecution();
+    if (sandboxId !== undefined && sandboxId !== record.sandboxId) {
+      throw new KernelboxError("invalid_argument", "The execution belongs to another sandbox.", "Leave out sandbox_id.");
+    }
+    return record;
   }
 
   /** In the order in which they run. */
@@ -167,7 +278,7 @@ export class Executions {
           });
     await execution.ended;
     // A loss before it is told with it, but it was not what stopping it cost.
-    return { executionId, state, status: execution.fold.result().status, variables: execution.fold.hasLostVariables ? "lost" : "kept" };
+    return { executionId, state, status: execution.fold.status, variables: execution.fold.hasLostVariables ? "lost" : "kept" };
   }
 
   async #contextFor(request: ExecuteRequest, principal: string, signal: AbortSignal | undefined): Promise<ContextRecord> {
@@ -188,16 +299,7 @@ export class Executions {
         "Leave out language, or leave out context_id to use the default context of that language.",
       );
     }
+    checkExecutionEnv(context.language, request.env);
     return context;
   }
-}
-
-function checkCode(code: string): void {
-  const bytes = Buffer.byteLength(code);
-  if (bytes <= LIMITS.codeBytes) return;
-  throw new KernelboxError(
-    "too_large",
-    `The code has ${bytes} bytes; at most ${LIMITS.codeBytes} are taken.`,
-    "Write data to a file with write_file and read it in the code.",
-  );
 }

@@ -82,11 +82,14 @@ export interface ContainerSummary {
 
 export type ContainerEvent = { type: "ended"; containerId: string; exitCode: number } | { type: "out_of_memory"; containerId: string };
 
-export type ImageFlavour = "core" | "full";
+export const IMAGE_FLAVOURS = ["core", "full", "full-r"] as const;
+export type ImageFlavour = (typeof IMAGE_FLAVOURS)[number];
 
 export interface ImageInfo {
   /** What `create` takes. */
   ref: string;
+  /** The engine's own name for its content: another one where `ref` has come to mean another image. */
+  id: string;
   flavour: string;
   /** Version of the channel protocol that its supervisor speaks. */
   protocol: number;

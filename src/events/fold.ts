@@ -1,13 +1,13 @@
 import { LIMITS } from "../limits.ts";
 import { BoundedText, clip } from "./bounded-text.ts";
+import { CHART_TYPE, chartOf } from "./chart.ts";
 import type { ExecutionEvent, LossReason, MimeBundle, MimeValue } from "./event.ts";
 import { exactly, parseExactly } from "./exact-json.ts";
-import { preferredType } from "./mime-preference.ts";
+import { preferredType, readableText } from "./mime-preference.ts";
 import { pictureSize } from "./picture-size.ts";
 import type { ChangedFile, Cut, ExecutionResult, Output, State } from "./result.ts";
 import { plainText, TerminalText } from "./terminal-text.ts";
 
-const TEXT_TYPES = ["text/plain", "text/markdown", "text/latex"];
 /** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
 
@@ -52,16 +52,30 @@ export class ExecutionFold {
   #durationMs: number | null = null;
   readonly #notices: string[] = [];
   #noticesLeftOut = 0;
-  readonly #incarnationOffset: number;
+  /** Added to the supervisor's incarnations. */
+  readonly incarnationOffset: number;
 
-  /** The offset is added to the supervisor's incarnations. */
-  constructor(incarnationOffset = 0) {
-    this.#incarnationOffset = incarnationOffset;
-    this.#state = { incarnation: 1 + incarnationOffset, variables: "kept", reason: null, message: null };
+  /** The incarnation is the one that is known before the code runs. */
+  constructor(incarnationOffset = 0, incarnation = 1 + incarnationOffset) {
+    this.incarnationOffset = incarnationOffset;
+    this.#state = { incarnation, variables: "kept", reason: null, message: null };
   }
 
   get isEnded(): boolean {
     return this.#durationMs !== null;
+  }
+
+  get status(): ExecutionResult["status"] {
+    return this.#status;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** When it will be stopped; null before it runs and when it has ended. */
+  get stopsAt(): string | null {
+    return this.isEnded ? null : this.#stopsAt;
   }
 
   /** Whether this very execution cost the variables; a loss before it is only told with it. */
@@ -155,7 +169,7 @@ export class ExecutionFold {
       state: this.#state,
       startedAt: this.#startedAt,
       durationMs: this.#durationMs ?? (this.#startedAt === null ? 0 : Math.max(0, Date.now() - Date.parse(this.#startedAt))),
-      stopsAt: this.isEnded ? null : this.#stopsAt,
+      stopsAt: this.stopsAt,
       notices,
       cuts: [...this.#cuts.values()].filter((cut) => cut.field === "result" || this.#error !== null),
     };
@@ -242,11 +256,12 @@ export class ExecutionFold {
   }
 
   #addStatus(status: Extract<ExecutionEvent, { type: "status" }>["data"]): void {
-    const incarnation = status.incarnation + this.#incarnationOffset;
+    const incarnation = status.incarnation + this.incarnationOffset;
     if (status.state === "running") {
       this.#status = "running";
       this.#startedAt ??= new Date().toISOString();
-      this.#stopsAt = status.stops_at ?? null;
+      const stopsAt = new Date(status.stops_at ?? Number.NaN);
+      this.#stopsAt = Number.isNaN(stopsAt.getTime()) ? null : stopsAt.toISOString();
       this.#state = { ...this.#state, incarnation };
       if (status.loss != null) this.tellLoss(status.loss.reason, earlierLossMessage(status.loss.reason));
       return;
@@ -337,14 +352,15 @@ function describe(n: number, mime: MimeBundle): Output {
   const type = preferredType(mime);
   const value = mime.get(type);
   const size = value !== undefined && "bytes" in value ? pictureSize(value.bytes) : undefined;
-  const text = TEXT_TYPES.map((candidate) => textOf(mime.get(candidate))).find((found) => found !== null) ?? null;
+  const text = readableText(mime);
   return {
     n,
     type,
-    mimeTypes: [...mime.keys()],
+    mimeTypes: [...mime.keys()].filter((name) => name !== CHART_TYPE),
     text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS).text,
     widthPx: size?.widthPx ?? null,
     heightPx: size?.heightPx ?? null,
     sizeBytes: value === undefined ? 0 : mimeValueBytes(value),
+    chart: chartOf(mime.get(CHART_TYPE)),
   };
 }

@@ -1,3 +1,4 @@
+import type { Figure } from "./chart.ts";
 import type { LossReason } from "./event.ts";
 
 /** The events of one execution, folded. Text is plain and bounded; bytes are in the store, under the output's number. */
@@ -45,6 +46,8 @@ export interface Output {
   widthPx: number | null;
   heightPx: number | null;
   sizeBytes: number;
+  /** The figure as data. */
+  chart: Figure | null;
 }
 
 export interface ChangedFile {

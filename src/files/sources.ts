@@ -1,4 +1,5 @@
 import { KernelboxError } from "../errors.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
@@ -25,10 +26,13 @@ const PIECE_BYTES = 256 * 1024;
 export class Sources {
   readonly #files: Files;
   readonly #records: ExecutionRecords;
+  readonly #describe: (record: ExecutionRecord) => unknown;
 
-  constructor(files: Files, records: ExecutionRecords) {
+  /** `describe` gives what a reply would say of an execution now. */
+  constructor(files: Files, records: ExecutionRecords, describe: (record: ExecutionRecord) => unknown) {
     this.#files = files;
     this.#records = records;
+    this.#describe = describe;
   }
 
   async open(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<Source> {
@@ -64,11 +68,12 @@ export class Sources {
       return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };
     }
     if (address.kind === "execution") {
-      if (record.reply === undefined) throw unknownResource();
-      const bytes = Buffer.from(JSON.stringify(record.reply));
+      const described = this.#describe(record);
+      if (described === undefined) throw unknownResource();
+      const bytes = Buffer.from(JSON.stringify(described));
       return { ...base, sizeBytes: bytes.length, mimeType: "application/json", stream: streamBytes(bytes) };
     }
-    const output = await record.readOutput(address.n);
+    const output = await record.readOutput(address.n, address.type);
     if (output === undefined) throw unknownResource();
     return { ...base, sizeBytes: output.bytes.length, mimeType: output.type, stream: streamBytes(output.bytes) };
   }

@@ -6,11 +6,12 @@ export type ResourceAddress =
   | { kind: "file"; sandboxId: string; path: string }
   | { kind: "execution"; executionId: string }
   | { kind: "stream"; executionId: string; stream: "stdout" | "stderr" }
-  | { kind: "output"; executionId: string; n: number };
+  | { kind: "output"; executionId: string; n: number; type?: string };
 
 const SCHEME = "kernelbox://";
 const FILE = /^kernelbox:\/\/sandboxes\/([A-Za-z0-9_-]{1,40})\/files(\/.*)?$/;
-const EXECUTION = /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6}))?$/;
+const EXECUTION =
+  /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6})(?:\/([^/]{1,300}(?:\/|%2[Ff])[^/]{1,300}))?)?$/;
 
 export function isResourceUri(text: string): boolean {
   return text.startsWith(SCHEME);
@@ -28,6 +29,7 @@ export function streamUri(executionId: string, stream: "stdout" | "stderr"): str
   return `${executionUri(executionId)}/${stream}`;
 }
 
+/** An output's richest form. Any of its forms is named by its media type behind that: `…/outputs/1/text/html`. */
 export function outputUri(executionId: string, n: number): string {
   return `${executionUri(executionId)}/outputs/${n}`;
 }
@@ -36,18 +38,28 @@ export function outputUri(executionId: string, n: number): string {
 export function parseUri(uri: string): ResourceAddress | undefined {
   const file = FILE.exec(uri);
   if (file !== null) {
-    try {
-      return { kind: "file", sandboxId: file[1] as string, path: decodeURIComponent(file[2] ?? "/home/user") };
-    } catch {
-      return undefined;
-    }
+    const path = decoded(file[2] ?? "/home/user");
+    return path === undefined ? undefined : { kind: "file", sandboxId: file[1] as string, path };
   }
   const execution = EXECUTION.exec(uri);
   if (execution === null) return undefined;
   const executionId = execution[1] as string;
   if (execution[2] !== undefined) return { kind: "stream", executionId, stream: execution[2] as "stdout" | "stderr" };
-  if (execution[3] !== undefined) return { kind: "output", executionId, n: Number(execution[3]) };
+  if (execution[3] !== undefined) {
+    const output = { kind: "output" as const, executionId, n: Number(execution[3]) };
+    if (execution[4] === undefined) return output;
+    const type = decoded(execution[4]);
+    return type === undefined ? undefined : { ...output, type };
+  }
   return { kind: "execution", executionId };
+}
+
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -29,6 +29,7 @@ export function registerResources(server: McpServer, services: Services, princip
     ["execution", "kernelbox://executions/{execution_id}", "Execution", "An execution's result as JSON."],
     ["execution_stream", "kernelbox://executions/{execution_id}/{stream}", "Output text", "All of stdout or stderr, raw."],
     ["execution_output", "kernelbox://executions/{execution_id}/outputs/{n}", "Output", "A picture or other rich output, whole."],
+    ["execution_output_form", "kernelbox://executions/{execution_id}/outputs/{n}/{+type}", "Form of an output", "By its media type."],
   ];
   for (const [name, template, title, description] of executions) {
     server.registerResource(name, new ResourceTemplate(template, { list: undefined }), { title, description, cacheHint: CACHE }, read);

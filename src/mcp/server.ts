@@ -1,9 +1,9 @@
 import { type CallToolResult, McpServer, type ServerContext, type Tool } from "@modelcontextprotocol/server";
-import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Services, ToolCall } from "../tools/define-tool.ts";
 import { TOOLS, unknownTool } from "../tools/index.ts";
+import { listing } from "../tools/listing.ts";
 import { VERSION } from "../version.ts";
 import { toolResult } from "./content.ts";
 import { toolError } from "./errors.ts";
@@ -13,16 +13,6 @@ const INSTRUCTIONS =
   "Kernelbox runs code in a sandbox of its own: a hardened container without network, with a Jupyter kernel. Start with execute_code: no set-up is needed, and variables and files persist " +
   "between calls. Files live in /home/user inside the sandbox, not on the user's machine; read them with read_file, write them with write_file. " +
   "When a reply says that variables are lost, define again what you need.";
-
-/** The tools as hosts see them. */
-const LISTED: Tool[] = TOOLS.map((tool) => ({
-  name: tool.name,
-  title: tool.title,
-  description: tool.description,
-  annotations: { title: tool.title, ...tool.annotations },
-  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }) as Tool["inputSchema"],
-  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }) as Tool["outputSchema"],
-}));
 
 /** An MCP server over the services, for one connection. Pure: it may be called for every connection and every probe. */
 export function buildServer(services: Services, principal: string, log: Log): McpServer {
@@ -36,7 +26,7 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
   );
   // Handlers of our own, not the SDK's registry of tools: that checks arguments itself and answers an unknown name with a protocol error, and
   // neither refusal could carry our code and the next step.
-  server.server.setRequestHandler("tools/list", () => ({ tools: LISTED }));
+  server.server.setRequestHandler("tools/list", () => ({ tools: TOOLS.map((tool) => listing(tool, services.languages) as Tool) }));
   server.server.setRequestHandler("tools/call", async ({ params }, ctx) => {
     const call = { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) };
     return await callTool(params.name, params.arguments, call, log);

@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSION } from "../channel/frames.ts";
-import type { BuildProgress, Engine, ImageFlavour, ImageInfo } from "../engines/engine.ts";
+import { type BuildProgress, type Engine, IMAGE_FLAVOURS, type ImageFlavour, type ImageInfo } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ownCommand } from "../own-command.ts";
@@ -19,7 +19,7 @@ export class ImageSupply {
   #building: { progress: BuildProgress; startedAt: number; done: Promise<void> } | undefined;
   #failed: { error: KernelboxError; at: number } | undefined;
 
-  /** `image` is a flavour (`core`, `full`) or a reference. */
+  /** `image` is a flavour (`core`, `full`, `full-r`) or a reference. */
   constructor(engine: Engine, image: string, log: Log) {
     this.#engine = engine;
     this.#image = image;
@@ -28,14 +28,9 @@ export class ImageSupply {
 
   /** The image, or `engine_unavailable` with what to do until it is there. */
   async get(): Promise<ImageInfo> {
-    if (this.#ready !== undefined) return this.#ready;
+    const found = this.#ready ?? (await this.find());
+    if (found !== undefined) return found;
     const flavour = asFlavour(this.#image);
-    const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
-    const found = await this.#engine.images.find(ref);
-    if (found !== undefined) {
-      this.#ready = checked(found, flavour);
-      return found;
-    }
     if (flavour === undefined) {
       throw new KernelboxError(
         "engine_unavailable",
@@ -44,6 +39,16 @@ export class ImageSupply {
       );
     }
     throw this.#buildError(flavour);
+  }
+
+  /** The image as the engine has it now; nothing is built where it has none. */
+  async find(): Promise<ImageInfo | undefined> {
+    const flavour = asFlavour(this.#image);
+    const ref = flavour === undefined ? this.#image : await this.#engine.images.refOf(flavour);
+    const found = await this.#engine.images.find(ref);
+    this.forget();
+    if (found !== undefined) this.#ready = checked(found, flavour);
+    return this.#ready;
   }
 
   /** Forgets what it knew: the image was removed under our feet. */
@@ -95,8 +100,11 @@ export class ImageSupply {
   }
 }
 
-function asFlavour(image: string): ImageFlavour | undefined {
-  return image === "core" || image === "full" ? image : undefined;
+export type { ImageFlavour };
+
+/** The flavour that a setting names; undefined where it is a reference. */
+export function asFlavour(image: string): ImageFlavour | undefined {
+  return IMAGE_FLAVOURS.find((flavour) => flavour === image);
 }
 
 function checked(image: ImageInfo, flavour: ImageFlavour | undefined): ImageInfo {

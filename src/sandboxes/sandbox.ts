@@ -14,9 +14,14 @@ export type { CallOptions };
 
 export interface SandboxIdentity {
   sandboxId: string;
-  principal: string;
   containerId: string;
   languages: string[];
+}
+
+/** A context that was started ahead, and in which nothing ran yet. */
+export interface PreparedContext {
+  contextId: string;
+  language: string;
 }
 
 export interface SandboxEnd {
@@ -40,19 +45,20 @@ export interface EventSink {
  */
 export class Sandbox {
   readonly sandboxId: string;
-  readonly principal: string;
   readonly containerId: string;
   readonly languages: string[];
   readonly createdAt = new Date();
   readonly #engine: Engine;
   readonly #log: Log;
   readonly #leaseSeconds: number;
-  readonly #subscriptions = new Map<string, { sink: EventSink; lastSeq: number; acknowledged: number }>();
+  readonly #subscriptions = new Map<string, { sink: EventSink; lastSeq: number; acknowledged: number; isOver: boolean }>();
   readonly #onEnd: (sandbox: Sandbox) => void;
   #channel!: Channel;
   #epoch = 0;
   #reattaching: Promise<void> | undefined;
   #end: SandboxEnd | undefined;
+  #principal: string | undefined;
+  #prepared: PreparedContext | undefined;
   #outOfMemoryAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -60,13 +66,42 @@ export class Sandbox {
     dependencies: { engine: Engine; log: Log; leaseSeconds: number; onEnd: (sandbox: Sandbox) => void },
   ) {
     this.sandboxId = identity.sandboxId;
-    this.principal = identity.principal;
     this.containerId = identity.containerId;
     this.languages = identity.languages;
     this.#engine = dependencies.engine;
     this.#leaseSeconds = dependencies.leaseSeconds;
     this.#onEnd = dependencies.onEnd;
     this.#log = dependencies.log.child({ sandbox_id: identity.sandboxId });
+  }
+
+  /** Whose it is, from the claim on. */
+  get principal(): string {
+    if (this.#principal === undefined) throw new TypeError("A sandbox has a principal once it is claimed.");
+    return this.#principal;
+  }
+
+  /** Binds it to its owner, once and for good. */
+  claim(principal: string): void {
+    if (this.#principal !== undefined) throw new TypeError("A sandbox is claimed once.");
+    this.#principal = principal;
+  }
+
+  /** Says that this context waits in it for whoever first needs one of its language. */
+  prepare(context: PreparedContext): void {
+    this.#prepared = context;
+  }
+
+  /** The id of the context that was started ahead, for one caller; undefined where there is none (any more). */
+  takePrepared(language: string): string | undefined {
+    if (this.#prepared?.language !== language) return undefined;
+    const { contextId } = this.#prepared;
+    this.#prepared = undefined;
+    return contextId;
+  }
+
+  /** Whether code runs in it, or waits to. */
+  get isBusy(): boolean {
+    return [...this.#subscriptions.values()].some(({ isOver }) => !isOver);
   }
 
   get end(): SandboxEnd | undefined {
@@ -110,7 +145,7 @@ export class Sandbox {
   /** From now on the events of this execution go to the sink. */
   subscribe(executionId: string, sink: EventSink): void {
     if (this.#end !== undefined) sink.lost(this.#end);
-    else this.#subscriptions.set(executionId, { sink, lastSeq: 0, acknowledged: 0 });
+    else this.#subscriptions.set(executionId, { sink, lastSeq: 0, acknowledged: 0, isOver: false });
   }
 
   unsubscribe(executionId: string): void {
@@ -156,6 +191,7 @@ export class Sandbox {
     const subscription = this.#subscriptions.get(event.execution_id);
     if (subscription === undefined || event.seq <= subscription.lastSeq) return;
     subscription.lastSeq = event.seq;
+    subscription.isOver ||= event.type === "status" && event.data.state !== "running";
     subscription.sink.event(event, bytes);
   }
 

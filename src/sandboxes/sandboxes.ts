@@ -1,13 +1,15 @@
-import type { ContainerEvent, Engine } from "../engines/engine.ts";
+import type { ContainerEvent, Engine, ImageInfo } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { ownCommand } from "../own-command.ts";
+import type { Bindings } from "../store/bindings.ts";
 import type { Owner } from "../store/owner.ts";
 import { abortable } from "./abortable.ts";
 import type { ImageSupply } from "./image-supply.ts";
 import { LABELS } from "./labels.ts";
+import { Pool } from "./pool.ts";
 import { Sandbox, type SandboxEnd } from "./sandbox.ts";
 import { sweep } from "./sweep.ts";
 
@@ -18,34 +20,49 @@ export interface SandboxSettings {
   cpus: number;
   pids: number;
   runtime?: string | undefined;
+  /** How many are kept ready. */
+  pool: number;
 }
 
 export interface SandboxesOptions {
   engine: Engine;
   images: ImageSupply;
   owner: Owner;
+  bindings: Bindings;
   settings: SandboxSettings;
   log: Log;
 }
 
 /**
- * All sandboxes of this server: made lazily, looked up by handle and principal, removed at the end. Whose a sandbox is stands here, never in
- * anything that a sandbox says.
+ * All sandboxes of this server: claimed from the pool or made lazily, looked up by handle and principal, removed at the end. Whose a sandbox is
+ * stands here and in the store, never in anything that a sandbox or a label says.
  */
 export class Sandboxes {
   readonly #options: SandboxesOptions;
+  /** Those that were claimed, also ended ones. */
   readonly #sandboxes = new Map<string, Sandbox>();
   readonly #defaults = new Map<string, Promise<Sandbox>>();
   /** Ended default sandboxes whose principal got no execution's reply that says so yet. */
   readonly #untold = new Map<string, Sandbox>();
   /** The same for calls that found something missing. */
   readonly #unrefused = new Map<string, Sandbox>();
+  /** Those that have not ended, also where they are nobody's yet. */
+  readonly #living = new Set<Sandbox>();
+  readonly #pool: Pool;
   readonly #closing = new AbortController();
   readonly #removals = new Set<Promise<void>>();
   #watching = false;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
+    this.#pool = new Pool({
+      size: options.settings.pool,
+      images: options.images,
+      start: (image) => this.#start(image),
+      isBusy: () => [...this.#living].some((sandbox) => sandbox.isBusy),
+      closing: this.#closing.signal,
+      log: options.log,
+    });
   }
 
   /**
@@ -70,6 +87,11 @@ export class Sandboxes {
   /** The principal's own sandbox, if it is there already. */
   async existingDefault(principal: string): Promise<Sandbox | undefined> {
     return await this.#defaults.get(principal)?.catch(() => undefined);
+  }
+
+  /** Begins to keep sandboxes ready, as many as the settings say. */
+  fillPool(): void {
+    this.#pool.begin();
   }
 
   /** `not_found` for unknown and foreign handles alike; `sandbox_lost` or `sandbox_expired` for one's own that has ended. */
@@ -110,17 +132,31 @@ export class Sandboxes {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.allSettled(this.#defaults.values());
-    for (const sandbox of this.#sandboxes.values()) sandbox.markEnded("sandbox_expired", "the server stopped");
+    await Promise.allSettled([...this.#defaults.values(), this.#pool.settled]);
+    for (const sandbox of [...this.#living]) sandbox.markEnded("sandbox_expired", "the server stopped");
     await Promise.allSettled(this.#removals);
   }
 
+  /** A sandbox of the principal's: one from the pool where there is one, else a new one. */
   async #create(principal: string): Promise<Sandbox> {
+    const { images, bindings } = this.#options;
+    const pooled = await this.#pool.claim();
+    const sandbox = pooled ?? (await this.#start(await images.get()));
+    if (pooled === undefined) this.#pool.encourage();
+    // It may have ended while we were told of it.
+    if (sandbox.end !== undefined) throw sandbox.lostError();
+    sandbox.claim(principal);
+    this.#sandboxes.set(sandbox.sandboxId, sandbox);
+    await bindings.add({ sandboxId: sandbox.sandboxId, principal, containerId: sandbox.containerId });
+    return sandbox;
+  }
+
+  /** Makes a sandbox that is nobody's yet. */
+  async #start(image: ImageInfo): Promise<Sandbox> {
     const { engine, images, owner, settings, log } = this.#options;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(LIMITS.createMs)]);
     const startedAt = performance.now();
     this.#watch();
-    const image = await images.get();
     const sandboxId = newId("sbx");
     const spec = {
       name: `kernelbox-${owner.id.slice(0, 8)}`,
@@ -142,17 +178,15 @@ export class Sandboxes {
       throw createError(thrown, this.#closing.signal);
     });
     const sandbox = new Sandbox(
-      { sandboxId, principal, containerId, languages: image.languages },
+      { sandboxId, containerId, languages: image.languages },
       { engine, log, leaseSeconds: settings.leaseSeconds, onEnd: (ended) => this.#ended(ended) },
     );
-    this.#sandboxes.set(sandboxId, sandbox);
+    this.#living.add(sandbox);
     try {
       await sandbox.attach(stream);
       if (signal.aborted) throw KernelboxError.cancelled(signal.reason);
     } catch (thrown) {
       sandbox.markEnded("sandbox_lost", "its supervisor did not start");
-      // Its handle was told to nobody.
-      this.#sandboxes.delete(sandboxId);
       throw createError(thrown, this.#closing.signal);
     }
     log.info(
@@ -165,6 +199,18 @@ export class Sandboxes {
   #ended(sandbox: Sandbox): void {
     const { engine, log } = this.#options;
     log.info({ sandbox_id: sandbox.sandboxId, reason: sandbox.end?.reason, message: sandbox.end?.message }, "sandbox ended");
+    this.#living.delete(sandbox);
+    this.#pool.ended(sandbox);
+    // One that was nobody's is nobody's loss.
+    if (this.#sandboxes.has(sandbox.sandboxId)) this.#noteLoss(sandbox);
+    const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
+      .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  #noteLoss(sandbox: Sandbox): void {
+    this.#options.bindings.remove(sandbox.sandboxId);
     const pending = this.#defaults.get(sandbox.principal);
     void pending?.then(
       (current) => {
@@ -176,10 +222,6 @@ export class Sandboxes {
       () => {},
     );
     this.#forgetOldest();
-    const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
-      .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
   }
 
   /** From the first container on, the engine tells of ends that the channel cannot explain, and what dead servers left is swept. */
@@ -201,7 +243,7 @@ export class Sandboxes {
   }
 
   #containerEvent(event: ContainerEvent): void {
-    const sandbox = [...this.#sandboxes.values()].find((candidate) => candidate.containerId === event.containerId);
+    const sandbox = [...this.#living].find((candidate) => candidate.containerId === event.containerId);
     if (event.type === "out_of_memory") sandbox?.noteOutOfMemory();
     else sandbox?.markEnded("sandbox_lost", `its container ended with exit code ${event.exitCode}`);
   }

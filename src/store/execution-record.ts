@@ -1,14 +1,21 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { MimeBundle, MimeValue } from "../events/event.ts";
+
+import type { ExecutionEvent, MimeBundle, MimeValue } from "../events/event.ts";
 import { preferredType } from "../events/mime-preference.ts";
+import type { ExecutionResult } from "../events/result.ts";
 import { LIMITS } from "../limits.ts";
+import { EventLog, type StoredEvent } from "./event-log.ts";
 import { SpooledText } from "./spooled-text.ts";
 
 export interface RecordOwner {
   executionId: string;
+  contextId: string;
   sandboxId: string;
   principal: string;
+  language: string;
+  /** The caller's own name for it within its context, and which code that was. */
+  key?: { name: string; digest: string } | undefined;
 }
 
 /** What became of an execution, for calls that come after its end. */
@@ -22,10 +29,19 @@ export interface StoredOutput {
   bytes: Buffer;
 }
 
+/** How a form came: what is JSON is stored as its text. */
+export interface StoredForm {
+  type: string;
+  kind: "text" | "json" | "bytes";
+  sizeBytes: number;
+}
+
 /** One file holds all forms of an output, the richest first. */
 interface KeptOutput {
-  forms: { type: string; at: number; bytes: number }[];
+  forms: (StoredForm & { at: number })[];
   bytes: number;
+  /** The number of the event that brought them. */
+  seq: number;
 }
 
 /**
@@ -34,12 +50,16 @@ interface KeptOutput {
  */
 export class ExecutionRecord {
   readonly executionId: string;
+  readonly contextId: string;
   readonly sandboxId: string;
   readonly principal: string;
+  readonly language: string;
+  readonly key: RecordOwner["key"];
   readonly stdout: SpooledText;
   readonly stderr: SpooledText;
-  /** The reply as its caller got it, once there is one. */
-  reply: unknown;
+  readonly #events: EventLog;
+  /** The events until now, folded. */
+  result: (() => ExecutionResult) | undefined;
   #outcome: Outcome | undefined;
   readonly #dir: string;
   /** How many of so many bytes the records together have room for. */
@@ -59,12 +79,19 @@ export class ExecutionRecord {
     this.#takeShared = shared.take;
     this.#giveBackShared = shared.giveBack;
     this.executionId = owner.executionId;
+    this.contextId = owner.contextId;
     this.sandboxId = owner.sandboxId;
     this.principal = owner.principal;
+    this.language = owner.language;
+    this.key = owner.key;
     const makeDir = () => this.#makeDir();
-    const budget = { take: (wanted: number) => this.#take(wanted, true), giveBack: (bytes: number) => this.#giveBack(bytes) };
+    const giveBack = (bytes: number) => this.#giveBack(bytes);
+    const budget = { take: (wanted: number) => this.#take(wanted, true), giveBack };
     this.stdout = new SpooledText(join(dir, "stdout"), makeDir, budget);
     this.stderr = new SpooledText(join(dir, "stderr"), makeDir, budget);
+    // A line of the log is kept whole or not at all.
+    const lines = new SpooledText(join(dir, "events"), makeDir, { take: (wanted) => this.#takeLine(wanted), giveBack });
+    this.#events = new EventLog(lines, this);
   }
 
   get outcome(): Outcome | undefined {
@@ -78,16 +105,36 @@ export class ExecutionRecord {
 
   /** What the disk answered when something could not be kept. */
   get failure(): unknown {
-    return this.#failure ?? this.stdout.failure ?? this.stderr.failure;
+    return this.#failure ?? this.stdout.failure ?? this.stderr.failure ?? this.#events.failure;
+  }
+
+  /** The number of the last event, 0 where none has come. */
+  get lastEvent(): number {
+    return this.#events.last;
+  }
+
+  /** Keeps one event, the text of a stream with it. What a display brought is put under its output's number before. */
+  async append(event: ExecutionEvent, output: number | null = null): Promise<void> {
+    await this.#exclusively(async () => {
+      const text = event.type === "stream" ? this[event.data.name] : undefined;
+      const offset = text?.bytes ?? 0;
+      if (event.type === "stream") await text?.append(event.data.text);
+      await this.#events.append(event, output, offset);
+    });
+  }
+
+  /** The events that are kept, in order, from behind that number; also while more come. */
+  events(after = 0): AsyncGenerator<StoredEvent> {
+    return this.#events.read(after);
   }
 
   async appendText(name: "stdout" | "stderr", text: string): Promise<void> {
     await this.#exclusively(() => this[name].append(text));
   }
 
-  /** Keeps every form of one output, or replaces them. A form that the bounds have no room for is counted, not cut. */
-  async putOutput(n: number, mime: MimeBundle): Promise<void> {
-    await this.#exclusively(() => this.#putOutput(n, mime));
+  /** Keeps every form of one output, or replaces them. A form that the bounds have no room for is counted, not cut. `seq` is the event's that brings it. */
+  async putOutput(n: number, mime: MimeBundle, seq = 0): Promise<void> {
+    await this.#exclusively(() => this.#putOutput(n, mime, seq));
   }
 
   /** What was cleared is shown no more: it makes room for what comes. */
@@ -103,8 +150,25 @@ export class ExecutionRecord {
     if (found === undefined) return undefined;
     const whole = await readFile(this.#fileOf(n)).catch(() => undefined);
     // It may have been replaced or removed between the look and the read.
-    if (whole === undefined || whole.length < found.at + found.bytes) return undefined;
-    return { type: found.type, bytes: whole.subarray(found.at, found.at + found.bytes) };
+    if (whole === undefined || whole.length < found.at + found.sizeBytes) return undefined;
+    return { type: found.type, bytes: whole.subarray(found.at, found.at + found.sizeBytes) };
+  }
+
+  /** The forms of an output that are kept, the richest first. None where a later event than `seq` replaced them, or where they were cleared. */
+  formsOf(n: number, seq?: number): StoredForm[] {
+    const kept = this.#outputs.get(n);
+    if (kept === undefined || (seq !== undefined && kept.seq !== seq)) return [];
+    return kept.forms.map(({ type, kind, sizeBytes }) => ({ type, kind, sizeBytes }));
+  }
+
+  /** Everything that is kept of an output, in the form in which it came. */
+  async readBundle(n: number): Promise<MimeBundle> {
+    const bundle: MimeBundle = new Map();
+    for (const { type, kind } of this.formsOf(n)) {
+      const form = await this.readOutput(n, type);
+      if (form !== undefined) bundle.set(type, valueFrom(kind, form.bytes));
+    }
+    return bundle;
   }
 
   /** What is missing from the copy, in words of ours. */
@@ -114,6 +178,11 @@ export class ExecutionRecord {
       .map((name) => `Of ${name} the first ${this[name].bytes} bytes are kept; ${this[name].droppedBytes} bytes behind them are not.`);
     if (this.#omittedForms > 0) {
       notices.push(`${this.#omittedForms} forms of outputs (pictures, tables, data) are too large or too many and are not kept.`);
+    }
+    if (this.#events.dropped > 0) {
+      notices.push(
+        `${this.#events.dropped} of ${this.#events.last} events are too many to be kept one by one; the texts of streams are kept apart from them.`,
+      );
     }
     if (this.failure !== undefined) notices.push("The server could not write all of this to its disk: it may be full.");
     return notices;
@@ -138,10 +207,10 @@ export class ExecutionRecord {
     await this.#work;
   }
 
-  async #putOutput(n: number, mime: MimeBundle): Promise<void> {
+  async #putOutput(n: number, mime: MimeBundle, seq: number): Promise<void> {
     await this.#dropOutput(n);
     const first = preferredType(mime);
-    const kept: KeptOutput = { forms: [], bytes: 0 };
+    const kept: KeptOutput = { forms: [], bytes: 0, seq };
     const parts: Buffer[] = [];
     for (const [type, value] of [...mime].sort(([a], [b]) => Number(b === first) - Number(a === first))) {
       const bytes = this.#outputs.size < LIMITS.outputsKept ? bytesOf(value) : undefined;
@@ -149,7 +218,12 @@ export class ExecutionRecord {
         this.#omittedForms++;
         continue;
       }
-      kept.forms.push({ type, at: kept.bytes, bytes: bytes.length });
+      kept.forms.push({
+        type,
+        kind: "bytes" in value ? "bytes" : "text" in value ? "text" : "json",
+        at: kept.bytes,
+        sizeBytes: bytes.length,
+      });
       kept.bytes += bytes.length;
       parts.push(bytes);
     }
@@ -182,8 +256,13 @@ export class ExecutionRecord {
     await this.#dirMade;
   }
 
-  #take(wanted: number, partly: boolean): number {
-    const own = Math.min(wanted, LIMITS.spoolBytesPerExecution - this.#bytes);
+  #takeLine(wanted: number): number {
+    return this.#events.bytes + wanted > LIMITS.eventLogBytes ? 0 : this.#take(wanted, false, wanted);
+  }
+
+  /** The log of events has a bound of its own beside that of texts and outputs. */
+  #take(wanted: number, partly: boolean, room = LIMITS.spoolBytesPerExecution - (this.#bytes - this.#events.bytes)): number {
+    const own = Math.min(wanted, room);
     if (this.#isRemoved || (own < wanted && !partly)) return 0;
     const taken = this.#takeShared(own);
     // What comes late may itself be the oldest that makes room.
@@ -200,6 +279,11 @@ export class ExecutionRecord {
     this.#bytes -= bytes;
     this.#giveBackShared(bytes);
   }
+}
+
+function valueFrom(kind: StoredForm["kind"], bytes: Buffer): MimeValue {
+  if (kind === "bytes") return { bytes };
+  return kind === "text" ? { text: bytes.toString() } : { json: JSON.parse(bytes.toString()) };
 }
 
 function bytesOf(value: MimeValue): Buffer | undefined {

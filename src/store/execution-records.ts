@@ -35,6 +35,16 @@ export class ExecutionRecords {
     return record?.principal === principal ? record : undefined;
   }
 
+  /** There are as many keys as there are records, so a look through these costs little. */
+  withKey(contextId: string, name: string): ExecutionRecord | undefined {
+    return [...this.#records.values()].find((record) => record.contextId === contextId && record.key?.name === name);
+  }
+
+  /** Forgets one that never was. */
+  drop(executionId: string): void {
+    this.#forget(executionId);
+  }
+
   async close(): Promise<void> {
     for (const id of [...this.#records.keys()]) this.#forget(id);
     await Promise.all(this.#removals);

@@ -2,6 +2,7 @@ import { distance } from "fastest-levenshtein";
 import * as z from "zod";
 import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
+import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
@@ -10,6 +11,8 @@ import type { Sources } from "../files/sources.ts";
 
 /** What tools may call. */
 export interface Services {
+  /** What the configured image has. */
+  languages: readonly LanguageName[];
   contexts: Contexts;
   executions: Executions;
   files: Files;
@@ -65,6 +68,8 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
   effect: Effect;
   input: I;
   output: O;
+  /** The reply has more fields than are listed: those of another tool's, which would cost every conversation tokens a second time. */
+  isOpen?: boolean;
   run: (input: z.output<z.ZodObject<I>>, call: ToolCall) => Promise<ToolReply<z.input<z.ZodObject<O>>>>;
 }): Tool {
   const input = z.strictObject(definition.input);
@@ -74,7 +79,7 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
     description: definition.description,
     annotations: { ...HINTS[definition.effect], openWorldHint: false },
     input,
-    output: z.strictObject(definition.output),
+    output: definition.isOpen === true ? z.looseObject(definition.output) : z.strictObject(definition.output),
     run: async (args, call) => {
       const parsed = input.safeParse(args ?? {});
       if (!parsed.success) throw argumentError(parsed.error, Object.keys(definition.input));

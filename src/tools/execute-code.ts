@@ -6,6 +6,8 @@ import { executionReply } from "./execution-reply.ts";
 import { env, language, sandboxId } from "./fields.ts";
 import { progressOf } from "./progress.ts";
 
+const { default: foreground, background } = LIMITS.timeoutSeconds;
+
 export const executeCode = defineTool({
   name: "execute_code",
   title: "Execute code",
@@ -13,7 +15,7 @@ export const executeCode = defineTool({
     "Run code in a Jupyter kernel inside a sandbox of its own: variables, imports and files persist between calls. The value of the last expression comes back like in a notebook; " +
     "matplotlib figures come back as pictures. The working directory is /home/user (also /mnt/data): files written there are listed in the reply and read with read_file. " +
     'The sandbox has no network. Code that raises is a normal reply with status "error". At timeout_s the code is interrupted, and killed if it does not react; the reply says whether variables survived (state). ' +
-    "There is no stdin: pass values as variables instead of input().",
+    `Code that takes longer than a call may goes on, and the reply has status "running": get_execution waits for it. There is no stdin: pass values as variables instead of input().`,
   effect: "destroy",
   input: {
     code: z.string().describe("Source code, plain."),
@@ -24,8 +26,15 @@ export const executeCode = defineTool({
       .number()
       .positive()
       .max(LIMITS.timeoutSeconds.max)
-      .default(LIMITS.timeoutSeconds.default)
-      .describe("When to stop the code, in seconds."),
+      .optional()
+      .describe(`When to stop the code, in seconds: default ${foreground}, with background ${background}.`),
+    background: z.boolean().optional().describe("Answer at once; get_execution tells what comes."),
+    idempotency_key: z
+      .string()
+      .min(1)
+      .max(LIMITS.idempotencyKeyCharacters)
+      .optional()
+      .describe("Makes a retry safe: the same key and code in a context run once, also if you leave."),
     env: env.optional().describe("Environment variables for this run only."),
   },
   output: executionOutput,
@@ -38,6 +47,8 @@ export const executeCode = defineTool({
       sandboxId: input.sandbox_id,
       timeoutSeconds: input.timeout_s,
       env: input.env,
+      background: input.background,
+      idempotencyKey: input.idempotency_key,
     };
     try {
       const caller = { principal: call.principal, signal: call.signal, onOutput: progress?.onOutput };

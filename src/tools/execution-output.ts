@@ -31,7 +31,7 @@ export const executionOutput = {
       width_px: z.number().nullable(),
       height_px: z.number().nullable(),
       size_bytes: z.number(),
-      chart: z.null().describe("Reserved: the figure as data."),
+      chart: z.unknown().describe("The figure as data, or null."),
     }),
   ),
   files: z.array(z.strictObject({ path: z.string(), change: z.enum(["created", "modified"]), size_bytes: z.number(), uri: z.string() })),

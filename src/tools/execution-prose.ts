@@ -1,6 +1,8 @@
+import type { Figure } from "../events/chart.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { isShownPicture } from "../files/media-type.ts";
 import { legible, quoted } from "../files/quoted.ts";
+import { chartText } from "./chart-text.ts";
 import type { ExecutionFields } from "./execution-output.ts";
 
 const HEADLINES = {
@@ -37,7 +39,12 @@ export function prose(reply: ExecutionFields): string {
 function outputText(output: ExecutionFields["outputs"][number]): string {
   const size = output.width_px === null ? "" : `, ${output.width_px} × ${output.height_px} px`;
   const head = `Output ${output.n}: ${legible(output.type)}${size}, ${output.size_bytes} bytes, ${output.uri}`;
-  return output.text === null || isShownPicture(output.type) ? head : `${head}\n${fenced("text", output.text)}`;
+  const parts = [head];
+  const others = output.mime_types.filter((type) => type !== output.type && type !== "text/plain");
+  if (others.length > 0) parts.push(`It is also kept as ${others.map(legible).join(", ")}: append /TYPE to its uri.`);
+  if (output.text !== null && !isShownPicture(output.type)) parts.push(fenced("text", output.text));
+  if (output.chart !== null) parts.push(fenced("chart", chartText(output.chart as Figure)));
+  return parts.join("\n");
 }
 
 function errorText(error: { name: string; value: string; traceback: string }): string {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { LANGUAGE_NAMES } from "../contexts/languages.ts";
 import { LIMITS } from "../limits.ts";
 
 /** Arguments and results that several tools have in common: one name, one meaning, one description. */
@@ -11,8 +12,7 @@ export const path = z
   .max(LIMITS.uriCharacters)
   .describe("Absolute, or relative to /home/user (/mnt/data is the same folder), or a file's uri from a reply.");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
-export const languages = ["python"] as const;
-export const language = z.enum(languages);
+export const language = z.enum(LANGUAGE_NAMES, { error: `the languages are ${LANGUAGE_NAMES.join(", ")}` });
 
 export const contextOutput = {
   context_id: z.string(),

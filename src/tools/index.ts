@@ -6,6 +6,7 @@ import { nearest, type Tool } from "./define-tool.ts";
 import { deleteContext } from "./delete-context.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
+import { getExecution } from "./get-execution.ts";
 import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
 import { readFile } from "./read-file.ts";
@@ -15,6 +16,7 @@ import { writeFile } from "./write-file.ts";
 /** All tools, in the order in which hosts list them. */
 export const TOOLS: readonly Tool[] = [
   executeCode,
+  getExecution,
   cancelExecution,
   createContext,
   listContexts,

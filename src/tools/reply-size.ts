@@ -7,8 +7,11 @@ export function fits(reply: ToolReply<object>): boolean {
 }
 
 export function replyBytes(reply: ToolReply<object>): number {
-  const blocks = reply.blocks.reduce((sum, block) => sum + blockBytes(block), 0);
-  return LIMITS.replyEnvelopeBytes + jsonBytes(reply.structured) + blocks;
+  return LIMITS.replyEnvelopeBytes + jsonBytes(reply.structured) + blocksBytes(reply.blocks);
+}
+
+export function blocksBytes(blocks: Block[]): number {
+  return blocks.reduce((sum, block) => sum + blockBytes(block), 0);
 }
 
 export function jsonBytes(value: unknown): number {

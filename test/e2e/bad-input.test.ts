@@ -30,7 +30,7 @@ describe("bad input gets a code, a message and the next step", () => {
     await using other = await startClient(host);
     const reply = await other.call("executecode", { code: "1" });
     expect(reply).toMatchObject({ isError: true, error: { code: "invalid_argument", message: "There is no tool executecode." } });
-    expect(reply.text).toMatch(/Did you mean execute_code\? Tools: execute_code, cancel_execution.*list_directory/);
+    expect(reply.text).toMatch(/Did you mean execute_code\? Tools: execute_code, get_execution, cancel_execution.*list_directory/);
   });
 
   it.each(HOSTS)("an unknown argument, with the nearest known name, over %s", async (host) => {

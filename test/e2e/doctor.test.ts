@@ -53,10 +53,13 @@ describe("doctor", () => {
     expect(of("image")).toEqual({ verdict: "FAIL", what: "kernelbox/none:such is missing", mend });
   });
 
-  it.each(["core", "full"])("a flavour that is missing: the command that builds %s, as it can be called here", async (flavour) => {
-    const { of, host } = await examined(GOOD, "--image", flavour);
-    expect(of("image")).toMatchObject({ verdict: "FAIL", mend: `${MAIN} setup --image ${flavour} --docker-host ${host}` });
-  });
+  it.each(["core", "full", "full-r"])(
+    "a flavour that is missing: the command that builds %s, as it can be called here",
+    async (flavour) => {
+      const { of, host } = await examined(GOOD, "--image", flavour);
+      expect(of("image")).toMatchObject({ verdict: "FAIL", mend: `${MAIN} setup --image ${flavour} --docker-host ${host}` });
+    },
+  );
 
   it("an engine without what a sandbox needs", async () => {
     const bare = await examined({ ...GOOD, SecurityOptions: [], MemoryLimit: false, PidsLimit: false, CpuCfsQuota: true });

@@ -6,6 +6,7 @@ guardAgainstLeaks();
 
 const TOOLS = [
   "execute_code",
+  "get_execution",
   "cancel_execution",
   "create_context",
   "list_contexts",

@@ -42,7 +42,9 @@ describe("a reply is complete in each lane", () => {
       stderr: "to stderr\n",
       result: "{'answer': 42}",
       result_json: { answer: 42 },
-      outputs: [{ n: 1, type: "image/png", mime_types: expect.arrayContaining(["image/png"]), chart: null }],
+      outputs: [
+        { n: 1, type: "image/png", mime_types: expect.arrayContaining(["image/png"]), chart: { kind: "line", series: [{ y: [1, 2] }] } },
+      ],
       files: [{ path: "/home/user/made here.csv", change: "created", size_bytes: 2 }],
       truncated: [],
       notices: [],

@@ -87,8 +87,7 @@ it("a restart or a deletion while the kernel still starts does what it says", as
   const [late] = await Promise.all([client.run("'ran'", { context_id }), client.call("delete_context", { context_id })]);
   expect(late.error?.code ?? late.structured.status).toMatch(/not_found|cancelled|ok/);
   await new Promise((resolve) => setTimeout(resolve, 2_000));
-  const kernels =
-    "import subprocess\nint(subprocess.run(['pgrep', '-c', '-f', 'kernelbox.kernels'], capture_output=True, text=True).stdout)";
+  const kernels = "import subprocess\nint(subprocess.run(['pgrep', '-c', '-x', 'python-kernel'], capture_output=True, text=True).stdout)";
   expect((await run(kernels)).result).toBe(String((await client.call("list_contexts")).structured.contexts.length));
 });
 

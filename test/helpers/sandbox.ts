@@ -5,6 +5,7 @@ import type { ExecutionEvent } from "../../src/events/event.ts";
 import { newId } from "../../src/ids.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { createLog } from "../../src/log.ts";
+import { asFlavour } from "../../src/sandboxes/image-supply.ts";
 import { Sandbox } from "../../src/sandboxes/sandbox.ts";
 import { contextSchema, executionStartedSchema } from "../../src/sandboxes/supervisor-schemas.ts";
 import { TEST_IMAGE } from "./client.ts";
@@ -12,7 +13,8 @@ import { TEST_IMAGE } from "./client.ts";
 export const log = createLog("silent");
 
 export async function testImage(engine: Engine): Promise<string> {
-  return TEST_IMAGE === "core" || TEST_IMAGE === "full" ? await engine.images.refOf(TEST_IMAGE) : TEST_IMAGE;
+  const flavour = asFlavour(TEST_IMAGE);
+  return flavour === undefined ? TEST_IMAGE : await engine.images.refOf(flavour);
 }
 
 /** A real sandbox without the services above it, whose streams a test can cut. */
@@ -61,7 +63,7 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
   });
   stream = started.stream;
   const sandbox = new Sandbox(
-    { sandboxId: newId("sbx"), principal: "test", containerId: started.containerId, languages: ["python"] },
+    { sandboxId: newId("sbx"), containerId: started.containerId, languages: ["python"] },
     { engine: watched, log, leaseSeconds, onEnd: () => {} },
   );
   await sandbox.attach(started.stream);

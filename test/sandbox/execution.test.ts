@@ -26,8 +26,10 @@ afterAll(async () => {
 
 function executionIn({ sandbox }: TestSandbox): Execution {
   const ids = { executionId: newId("exe"), contextId: newId("ctx"), sandboxId: sandbox.sandboxId, language: "python" };
-  const record = records.open({ ...ids, principal: "test" });
-  const execution = new Execution(ids, { sandbox, record, fold: new ExecutionFold(), timeoutMs: 1_000, queueMs: 0 });
+  const owner = { ...ids, principal: "test" };
+  const record = records.open(owner);
+  const context = { ...owner, isDefault: false, incarnationOffset: 0, lastIncarnation: 1 };
+  const execution = new Execution(ids, { sandbox, context, record, fold: new ExecutionFold(), timeoutMs: 1_000, queueMs: 0 });
   sandbox.subscribe(ids.executionId, execution);
   return execution;
 }

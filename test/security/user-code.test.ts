@@ -119,11 +119,17 @@ it("survives what code does to every process, its descriptors, its disk and its 
   expect((await run("import os\ntry: f.close()\nexcept OSError: pass\nos.remove('big')\n1 + 1")).result).toBe("2");
 
   const bomb = await run(
-    "import os\nn = 0\ntry:\n    while True:\n        if os.fork() == 0:\n            import time; time.sleep(300); os._exit(0)\n        n += 1\nexcept OSError as e:\n    r = e.errno\n(n > 100, r)",
+    "import os\nn = 0\ntry:\n    while True:\n        os.posix_spawn('/bin/sleep', ['sleep', '300'], {})\n        n += 1\nexcept OSError as e:\n    r = e.errno\n(n > 100, r)",
   );
   expect(bomb.result).toBe("(True, 11)");
   // Files go on without a new process, while the process table is full.
   expect((await client.call("write_file", { path: "still.txt", content: "works" })).isError).toBe(false);
+  expect((await client.call("restart_context", { context_id: bomb.context_id })).isError).toBe(false);
+  expect((await run("1 + 1")).result).toBe("2");
+
+  // Copies of a Python process fill the memory before they fill the table.
+  const copies = await run("import os, time\nwhile True:\n    if os.fork() == 0:\n        time.sleep(300)\n        os._exit(0)");
+  expect(copies.status === "error" ? copies.error.name : copies.state.reason).toMatch(/BlockingIOError|out_of_memory/);
   expect((await client.call("restart_context", { context_id: bomb.context_id })).isError).toBe(false);
   expect((await run("1 + 1")).result).toBe("2");
 });

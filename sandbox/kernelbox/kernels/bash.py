@@ -19,7 +19,7 @@ _CLOSE_S = 3.0
 
 
 def main(connection_file: str) -> None:
-    start.prepare()
+    start.prepare("bash-kernel")
     start.leave_out_debugger()
     run(connection_file)
 

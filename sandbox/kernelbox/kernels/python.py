@@ -16,7 +16,7 @@ from . import start
 
 
 def main(connection_file: str) -> None:
-    start.prepare()
+    start.prepare("python-kernel")
     start.leave_out_debugger()
     run(connection_file)
 
@@ -25,6 +25,7 @@ def run(connection_file: str) -> None:
     """Serves until the kernel's end. The process is prepared (start.py)."""
     from tornado.ioloop import IOLoop
 
+    from . import charts
     from .last_value import VALUE_TYPE, ValueFormatter
     from .sandbox_kernel import SandboxKernel
     from .serving import ServingApp
@@ -42,6 +43,7 @@ def run(connection_file: str) -> None:
     formatters = app.shell.display_formatter.formatters
     formatters[VALUE_TYPE] = ValueFormatter(parent=app.shell.display_formatter)
     _join_matplotlib()
+    charts.register(app.shell)
     # IPython's own would end the kernel; the interpreter's raise SystemExit, which ends the cell.
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = _exit
     # Said at every sys.exit(), and wrong here.

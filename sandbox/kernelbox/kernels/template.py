@@ -51,6 +51,7 @@ _MODULES = (
     "matplotlib.backends.backend_agg",
     "matplotlib_inline.backend_inline",
     "kernelbox.kernels.barrier_out_stream",
+    "kernelbox.kernels.charts",
     "kernelbox.kernels.last_value",
     "kernelbox.kernels.python",
     "kernelbox.kernels.sandbox_kernel",
@@ -201,7 +202,7 @@ def _become(order: Order) -> None:
     time.tzset()
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    start.prepare()
+    start.prepare(f"{order.kernel}-kernel")
     # random does so by itself.
     sys.modules["numpy"].random.seed()
 

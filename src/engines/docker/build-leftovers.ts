@@ -43,10 +43,11 @@ export async function removeOlderImages(docker: Docker, prefix: string, keep: st
   }
 }
 
+/** Tags of one flavour: what follows it has no dash, or it would be another flavour's whose name begins alike. */
 async function taggedImages(docker: Docker, prefix: string): Promise<Map<string, string>> {
   const images = await answered("listing images", () => docker.listImages({ filters: { reference: [`${prefix}*`] } }));
   const tags = images.flatMap((image) => (image.RepoTags ?? []).map((tag): [string, string] => [tag, image.Id]));
-  return new Map(tags.filter(([tag]) => tag.startsWith(prefix)));
+  return new Map(tags.filter(([tag]) => tag.startsWith(prefix) && !tag.slice(prefix.length).includes("-")));
 }
 
 async function removeImage(docker: Docker, ref: string, log: Log): Promise<void> {

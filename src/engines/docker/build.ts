@@ -38,7 +38,7 @@ export async function runBuild(
   const deadline = AbortSignal.timeout(deadlineMs);
   // Ending the request makes the engine give the build up.
   const stop = AbortSignal.any([deadline, callbacks.signal]);
-  const follower = new BuildFollower(callbacks);
+  const follower = new BuildFollower(plan.flavour, callbacks);
   try {
     const options = { t: plan.ref, target: plan.flavour, buildargs: buildArguments(plan), rm: true, forcerm: true, abortSignal: stop };
     const archive = contextArchive(plan.files) as unknown as NodeJS.ReadableStream;
@@ -60,12 +60,14 @@ function buildArguments({ base, version, indexes }: BuildPlan): Record<string, s
 
 /** Turns the builder's lines into progress, stages and, where a step fails, an error. */
 class BuildFollower {
+  readonly #flavour: ImageFlavour;
   readonly #callbacks: BuildCallbacks;
   #step = "before the first step";
   #imageId: string | undefined;
   #output = "";
 
-  constructor(callbacks: BuildCallbacks) {
+  constructor(flavour: ImageFlavour, callbacks: BuildCallbacks) {
+    this.#flavour = flavour;
     this.#callbacks = callbacks;
   }
 
@@ -91,7 +93,7 @@ class BuildFollower {
     return new KernelboxError(
       "engine_unavailable",
       `The sandbox image could not be built: ${why} (${this.#step}).`,
-      `What the build said is in the details and in the log. Build it again: ${ownCommand("setup")}`,
+      `What the build said is in the details and in the log. Build it again: ${ownCommand(`setup --image ${this.#flavour}`)}`,
       { details: { output: this.#output } },
     );
   }

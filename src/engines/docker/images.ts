@@ -34,7 +34,7 @@ export class DockerImages implements Images {
     const docker = await this.#docker();
     try {
       const image = await answered("looking for an image", () => docker.getImage(ref).inspect());
-      return { ref, ...labelledInfo(image.Config.Labels), sizeBytes: image.Size };
+      return { ref, id: image.Id, ...labelledInfo(image.Config.Labels), sizeBytes: image.Size };
     } catch (error) {
       if (error instanceof KernelboxError && error.code === "not_found") return undefined;
       throw error;
@@ -80,7 +80,7 @@ export class DockerImages implements Images {
       throw new KernelboxError(
         "engine_unavailable",
         "The engine has no sandbox image after its build.",
-        `Build it again: ${ownCommand("setup")}`,
+        `Build it again: ${ownCommand(`setup --image ${flavour}`)}`,
       );
     }
     await removeOlderImages(docker, `${REPOSITORY}:${flavour}-`, ref, this.#log);

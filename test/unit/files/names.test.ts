@@ -35,12 +35,20 @@ describe("resource names", () => {
     expect(parseUri(executionUri("exe_1"))).toEqual({ kind: "execution", executionId: "exe_1" });
     expect(parseUri(streamUri("exe_1", "stderr"))).toEqual({ kind: "stream", executionId: "exe_1", stream: "stderr" });
     expect(parseUri(outputUri("exe_1", 12))).toEqual({ kind: "output", executionId: "exe_1", n: 12 });
+    for (const type of ["text/html", "application/vnd.plotly.v1+json", encodeURIComponent("text/x; a=b")]) {
+      const uri = new URL(`${outputUri("exe_1", 2)}/${type}`).href;
+      expect(parseUri(uri)).toEqual({ kind: "output", executionId: "exe_1", n: 2, type: decodeURIComponent(type) });
+    }
   });
 
   it.each([
     "kernelbox://",
     "kernelbox://executions/",
     "kernelbox://executions/a/outputs/0",
+    "kernelbox://executions/a/outputs/1/",
+    "kernelbox://executions/a/outputs/1/html",
+    "kernelbox://executions/a/outputs/1/text/html/more",
+    "kernelbox://executions/a/outputs/1/text/%E0%A4%A",
     "kernelbox://executions/a/stdin",
     "kernelbox://x/y",
     "file:///etc/passwd",

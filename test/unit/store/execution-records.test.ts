@@ -16,7 +16,8 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-const open = (executionId: string, sandboxId = "sbx_1", principal = "local") => records.open({ executionId, sandboxId, principal });
+const open = (executionId: string, sandboxId = "sbx_1", principal = "local") =>
+  records.open({ executionId, contextId: "ctx_1", sandboxId, principal, language: "python" });
 
 describe("the full copy of executions", () => {
   it("gives back what was appended, from memory and from a file alike", async () => {

@@ -44,7 +44,7 @@ async function replyTo(...said: Said[]) {
     const output = fold.add(eventFromWire(wireEventSchema.parse(wire), attachments ?? Buffer.alloc(0)) as ExecutionEvent);
     for (const kept of [output, fold.takeWhole()]) if (kept !== undefined) await record.putOutput(kept.n, kept.mime);
   }
-  const reply = await executionReply({ ...ids, result: fold.result(), record }, noSmaller);
+  const reply = await executionReply({ ...ids, result: { ...fold.result(), status: "ok" }, record }, noSmaller);
   const result = toolResult(reply);
   const bytes = Buffer.byteLength(JSON.stringify(result));
   expect(bytes).toBeLessThanOrEqual(replyBytes(reply));

@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import * as z from "zod";
 import { FLAGS, readConfig } from "../../../src/config.ts";
+import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
 import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
+import { listing } from "../../../src/tools/listing.ts";
 import { page } from "../../../src/tools/page.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
@@ -12,14 +13,7 @@ const TOKENS_MAX = 6_000;
 /** JSON of schemas and prose comes to somewhat more characters a token; this errs on the safe side. */
 const CHARACTERS_PER_TOKEN = 3.3;
 
-const shown = TOOLS.map((tool) => ({
-  name: tool.name,
-  title: tool.title,
-  description: tool.description,
-  annotations: tool.annotations,
-  inputSchema: z.toJSONSchema(tool.input, { io: "input", unrepresentable: "any" }),
-  outputSchema: z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" }),
-}));
+const shown = TOOLS.map((tool) => listing(tool, LANGUAGE_NAMES));
 
 describe("the tools as hosts see them", () => {
   it("are those of the golden file: a difference is a change of the contract (UPDATE_GOLDEN=1 writes it)", () => {
@@ -38,7 +32,7 @@ describe("the tools as hosts see them", () => {
   it.each(shown.map((tool) => [tool.name, tool] as const))("%s has a name, a description and hints that hosts take", (_, tool) => {
     expect(tool.name).toMatch(/^[a-z_]{1,40}$/);
     expect(tool.description.length).toBeLessThan(2_000);
-    expect(Object.keys(tool.annotations).sort()).toEqual(["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"]);
+    expect(Object.keys(tool.annotations).sort()).toEqual(["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint", "title"]);
     const properties = Object.keys(tool.inputSchema.properties ?? {});
     expect(properties).toContain("sandbox_id");
     expect(properties.every((name) => /^[a-z_]+$/.test(name))).toBe(true);
@@ -86,7 +80,7 @@ describe("pages", () => {
 
 describe("settings", () => {
   it("come from flags, then the environment, then defaults", () => {
-    expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30 });
+    expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30, pool: 0 });
     expect(readConfig({ memory: "1024" }, { KERNELBOX_MEMORY: "4096", KERNELBOX_CPUS: "1.5" })).toMatchObject({ memory: 1_024, cpus: 1.5 });
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
   });
@@ -106,6 +100,8 @@ describe("settings", () => {
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],
     [{ lease: "1" }, "--lease"],
+    [{ pool: "65" }, "--pool: it takes a whole number from 0 to 64"],
+    [{ pool: "-1" }, "--pool"],
     [{ runtime: "a b" }, "--runtime"],
     [{ logLevel: "loud" }, "--log-level"],
   ])("that cannot be name their flag: %j", (flags, named) => {

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { FLAVOUR_LANGUAGES } from "../../../../src/contexts/languages.ts";
 import { PACKAGE_ROOT } from "../../../../src/engines/docker/package-files.ts";
+import { IMAGE_FLAVOURS } from "../../../../src/engines/engine.ts";
 
 /** The Dockerfile's instructions, each with its continuation lines and without comments. */
 const instructions = readFileSync(join(PACKAGE_ROOT, "Dockerfile"), "utf8")
@@ -42,7 +44,7 @@ test("nothing in it is for BuildKit alone: no mounts, no heredocs, no other synt
 });
 
 test("a flavour's build meets no stage that only another flavour needs: the legacy builder builds all that lie above its target", () => {
-  expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(["base", "core", "full"]));
+  expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(["base", ...IMAGE_FLAVOURS]));
   const above = stages
     .slice(
       0,
@@ -53,21 +55,35 @@ test("a flavour's build meets no stage that only another flavour needs: the lega
 });
 
 test("no flavour is made from a stage that has the installers", () => {
-  for (const flavour of ["core", "full"]) {
+  for (const flavour of IMAGE_FLAVOURS) {
     const stage = stages.find(({ name }) => name === flavour);
-    expect(stage?.from).toBe("base");
+    expect(stage?.from).toMatch(/^base(-r)?$/);
     expect(stage?.needs.every((name) => name.endsWith("-packages"))).toBe(true);
   }
 });
 
-test("both flavours run the same program, with their own code after the packages", () => {
+test("all flavours run the same program, with their own code after the packages", () => {
   const of = (flavour: string) => {
     const start = instructions.findIndex((line) => line.endsWith(` AS ${flavour}`));
     const rest = instructions.slice(start + 1);
     const end = rest.findIndex((line) => line.startsWith("FROM "));
-    return rest
-      .slice(0, end < 0 ? undefined : end)
-      .map((line) => line.replaceAll(flavour, "FLAVOUR").replaceAll("core-packages", "FLAVOUR-packages"));
+    return rest.slice(0, end < 0 ? undefined : end).map((line) =>
+      line
+        .replace(/\b(core|full)-packages/, "PACKAGES")
+        .replaceAll(flavour, "FLAVOUR")
+        .replace(/(languages=)\S+/i, "$1"),
+    );
   };
   expect(of("core")).toEqual(of("full"));
+  expect(of("core")).toEqual(of("full-r"));
+});
+
+test("each flavour says which languages it has, as the server does", () => {
+  for (const flavour of IMAGE_FLAVOURS) {
+    const labels = instructions.find((line) => line.startsWith("LABEL") && line.includes(`kernelbox.flavour=${flavour} `));
+    expect(labels?.split("kernelbox.languages=")[1]?.split(",")).toEqual(FLAVOUR_LANGUAGES[flavour]);
+    const start = instructions.findIndex((line) => line.endsWith(` AS ${flavour}`));
+    const variables = instructions.slice(start).find((line) => line.includes("KERNELBOX_LANGUAGES="));
+    expect(variables?.split("KERNELBOX_LANGUAGES=")[1]?.split(",")).toEqual(FLAVOUR_LANGUAGES[flavour]);
+  }
 });
