@@ -2,6 +2,7 @@ import type { App } from "../app.ts";
 import type { Config } from "../config.ts";
 import { KernelboxError } from "../errors.ts";
 import { ownCommand } from "../own-command.ts";
+import { asFlavour } from "../sandboxes/image-supply.ts";
 import { VERSION } from "../version.ts";
 
 const NODE_MIN = [20, 19] as const;
@@ -62,7 +63,8 @@ export async function doctor(app: App, config: Config): Promise<number> {
     });
   }
   const hasImage = await check("image", async () => {
-    const ref = config.image === "core" || config.image === "full" ? await app.engine.images.refOf(config.image) : config.image;
+    const flavour = asFlavour(config.image);
+    const ref = flavour === undefined ? config.image : await app.engine.images.refOf(flavour);
     const image = await app.engine.images.find(ref);
     if (image === undefined) return { ok: false, what: `${ref} is missing`, mend: imageMend(config) };
     // Refuses one that speaks another protocol, and says why.
@@ -82,7 +84,7 @@ export async function doctor(app: App, config: Config): Promise<number> {
 }
 
 function imageMend({ image, dockerHost }: Config): string {
-  if (image !== "core" && image !== "full") return `docker pull ${image}, or leave out --image`;
+  if (asFlavour(image) === undefined) return `docker pull ${image}, or leave out --image`;
   return ownCommand(`setup --image ${image}${dockerHost === undefined ? "" : ` --docker-host ${dockerHost}`}`);
 }
 
