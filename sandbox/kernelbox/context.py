@@ -157,8 +157,8 @@ class Context:
             # Or nobody would be told that the variables went with it.
             await self._kernel.buried()
             self._kernel.abandon()
-        self.incarnation += 1
         await room_for_a_kernel()
+        self.incarnation += 1
         self._kernel = Kernel(
             self._loop,
             await self._launcher.start(self.language, self.cwd, self._env),
@@ -216,7 +216,9 @@ class Context:
             if execution.is_ended:
                 return
             execution.fail_to_start(error)
-            self._end(execution, "died", variables="lost", reason="exited", incarnation=max(1, self.incarnation))
+            # A loss that is told with it was there before; the variables of a context that never had a kernel were none.
+            death = {"reason": "exited", **(self._loss or {}), "no_kernel": True}
+            self._end(execution, "died", variables="lost", reason=death["reason"], incarnation=max(1, self.incarnation), death=death)
             return
         except asyncio.CancelledError:
             return

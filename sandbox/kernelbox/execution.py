@@ -97,13 +97,13 @@ class Execution:
         # It is kept for a server that comes back, which asks for its events only.
         self.code, self.env, self.files_before, self.unsaid = "", {}, None, None
         data: Json = {
+            **(death or {}),
             "state": state,
             "incarnation": incarnation,
             "execution_count": self.execution_count,
             "duration_ms": round((self.ended - self.started) * 1000, 3) if self.started else 0,
             "started_at": self.started_at or now(),
             "variables": variables,
-            **(death or {}),
             "reason": reason,
             "notices": self.notices,
         }

@@ -62,6 +62,10 @@ TEMPLATE_MESSAGE_BYTES = 64 * KIB
 KERNEL_PROCESSES = 40
 ROOM_TRIES = 40
 ROOM_WAIT_S = 0.05
+# The same while others start: twenty seconds.
+ROOM_TRIES_MAX = 400
+# What a kernel takes until it answers, and some to run code with.
+KERNEL_MEMORY_BYTES = 64 * MIB
 TIMEOUT_S_MAX = 7 * 24 * 3_600.0
 INTERRUPT_GRACE_S = 3.0
 # After the kernel has begun code that is to be stopped already.

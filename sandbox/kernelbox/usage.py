@@ -24,10 +24,27 @@ def free_processes() -> int:
     return bound - _number(folder / "pids.current") if bound else 2**31
 
 
+def free_memory() -> int:
+    """What this container may still take: what is in use counts without the pages that are copies of files and can be dropped."""
+    limit = _memory_limit()
+    if not limit:
+        return 2**53
+    used = _number(_V1 / "memory.usage_in_bytes" if _V1.is_dir() else _V2 / "memory.current")
+    return max(0, limit - max(0, used - _file_pages()))
+
+
 def _memory_limit() -> int:
     """0 where nobody bounds it: version 1 says so by a number that no machine has."""
     limit = _number(_V1 / "memory.limit_in_bytes" if _V1.is_dir() else _V2 / "memory.max")
     return limit if limit < 2**53 else 0
+
+
+def _file_pages() -> int:
+    """The workspace is not among them, though its files are pages too: they are nowhere else."""
+    names = ("total_inactive_file", "total_active_file") if _V1.is_dir() else ("inactive_file", "active_file")
+    stat = _read((_V1 if _V1.is_dir() else _V2) / "memory.stat")
+    fields = dict(line.split() for line in stat.splitlines() if len(line.split()) == 2)
+    return sum(int(fields.get(name, "0")) for name in names)
 
 
 def usage() -> dict[str, Any]:

@@ -1,6 +1,6 @@
-import type * as z from "zod";
+import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
-import { earlierSandboxLossMessage } from "../events/loss-message.ts";
+import { earlierSandboxLossMessage, memoryText } from "../events/loss-message.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import { abortable } from "../sandboxes/abortable.ts";
@@ -271,7 +271,22 @@ export function contextError(thrown: unknown): KernelboxError {
   const error = KernelboxError.from(thrown);
   const words = CONTEXT_ERRORS[error.code];
   if (words === undefined || error.details?.sandbox_message === undefined) return error;
+  const memory = memorySchema.safeParse(error.details);
+  if (error.code === "limit_exceeded" && memory.success) return noMemoryError(memory.data, error);
   return new KernelboxError(error.code, words[0], words[1], { cause: error, details: error.details });
+}
+
+const bytes = z.number().int().nonnegative();
+const memorySchema = z.object({ memory_free_bytes: bytes, memory_limit_bytes: bytes, memory_needed_bytes: bytes });
+
+function noMemoryError(memory: z.infer<typeof memorySchema>, cause: KernelboxError): KernelboxError {
+  const [free, limit, needed] = [memory.memory_free_bytes, memory.memory_limit_bytes, memory.memory_needed_bytes].map(memoryText);
+  return new KernelboxError(
+    "limit_exceeded",
+    `The sandbox has no memory for another kernel: ${free} of its ${limit} are free, and a kernel needs ${needed} to start.`,
+    "Delete contexts that are not needed with delete_context, restart_context one that holds much (get_context with include usage says), or remove files.",
+    { cause, details: memory },
+  );
 }
 
 const CONTEXT_ERRORS: Partial<Record<KernelboxError["code"], [message: string, hint: string]>> = {

@@ -14,6 +14,8 @@ export const deathFacts = {
   memory_peak_bytes: bytes,
   /** Who had the kernel killed. */
   by: z.enum(["cancel", "delete"]).nullish(),
+  /** A new one was tried and would not start. */
+  no_kernel: z.boolean().nullish(),
 };
 export const lossSchema = z.object({
   reason: z.enum(LOSS_REASONS),
@@ -25,8 +27,7 @@ export type Loss = z.infer<typeof lossSchema>;
 export type Death = Partial<Pick<Loss, keyof typeof deathFacts>> & { reason: LossReason };
 
 export function lossMessage(death: Death): string {
-  const next = death.by === "delete" ? "" : " The context works on with a new kernel.";
-  return `All variables are lost: ${lossCause(death)}.${next}`;
+  return `All variables are lost: ${lossCause(death)}.${next(death)}`;
 }
 
 export function earlierLossMessage(death: Death): string {
@@ -40,6 +41,11 @@ export function sandboxLossMessage(why: string): string {
 
 export function earlierSandboxLossMessage(why: string): string {
   return `Variables and files from before this call are lost: the sandbox is gone (${why}). This code ran in a new one.`;
+}
+
+function next({ by, no_kernel: hasNone }: Death): string {
+  if (by === "delete") return "";
+  return hasNone ? " A new kernel would not start; the error says why." : " The context works on with a new kernel.";
 }
 
 export function lossCause(death: Death): string {
