@@ -64,6 +64,7 @@ export class ExecutionRecord {
   /** The events until now, folded. */
   result: (() => ExecutionResult) | undefined;
   #outcome: Outcome | undefined;
+  #endedAt: number | undefined;
   readonly #dir: string;
   /** How many of so many bytes the records together have room for. */
   readonly #takeShared: (wanted: number) => number;
@@ -104,7 +105,13 @@ export class ExecutionRecord {
 
   /** Says that the execution has ended: from now on others may need the room. */
   end(outcome: Outcome): void {
-    this.#outcome = outcome;
+    this.#outcome ??= outcome;
+    this.#endedAt ??= performance.now();
+  }
+
+  /** On a clock that never goes back; undefined while it runs. */
+  get endedAt(): number | undefined {
+    return this.#endedAt;
   }
 
   /** What the disk answered when something could not be kept. */

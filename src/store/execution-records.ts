@@ -73,15 +73,16 @@ export class ExecutionRecords {
     return taken;
   }
 
-  /** False where all that are left still run. */
+  /** The one that ended first: what ran for long may have been told a moment ago only. False where all that are left still run. */
   #forgetOldest(): boolean {
-    for (const [id, record] of this.#records) {
-      if (record.outcome === undefined) continue;
-      this.#forget(id);
-      this.#countForgotten(record.contextId);
-      return true;
+    let oldest: ExecutionRecord | undefined;
+    for (const record of this.#records.values()) {
+      if (record.endedAt !== undefined && record.endedAt < (oldest?.endedAt ?? Number.POSITIVE_INFINITY)) oldest = record;
     }
-    return false;
+    if (oldest === undefined) return false;
+    this.#forget(oldest.executionId);
+    this.#countForgotten(oldest.contextId);
+    return true;
   }
 
   /** Those that were counted last are remembered. */

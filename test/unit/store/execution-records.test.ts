@@ -111,6 +111,15 @@ describe("the full copy of executions", () => {
     expect(running.stdout.bytes).toBe(LIMITS.spoolBytesPerExecution);
   }, 60_000);
 
+  it("keeps what ran for long for as long after its end as anything else", async () => {
+    const long = open("exe_long");
+    for (let n = 1; n <= LIMITS.executionsKept; n++) open(`exe_${n}`).end({ status: "ok", variables: "kept" });
+    long.end({ status: "ok", variables: "kept" });
+    open("exe_next");
+    expect(records.find("exe_long", "local")).toBe(long);
+    expect(records.find("exe_2", "local")).toBeUndefined();
+  });
+
   it("is counted as missing where the disk refuses, in words of ours, once", async () => {
     const record = open("exe_1");
     // Where its folder should be is a file.
