@@ -30,7 +30,7 @@ export const readFile = defineTool({
   name: "read_file",
   title: "Read file",
   description:
-    "In the sandbox, not on the user's machine: read a file, or anything that a reply names with a kernelbox:// URI. Text comes by lines, pictures come as pictures, " +
+    "In the sandbox, not on the user's machine: read a file, or anything that a reply names with a kernelbox:// URI; kernelbox://contexts/{context_id}/notebook is all that ran in a context. Text comes by lines, pictures come as pictures, " +
     'other binary files need encoding "base64". Long ones come in parts: the reply says where to go on.',
   effect: "read",
   input: {

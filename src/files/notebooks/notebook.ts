@@ -161,7 +161,8 @@ function markdown(id: string, text: string): string {
   return cell({ cell_type: "markdown", id, metadata: {}, source: linesOf(text) });
 }
 
-/** Half of a surrogate pair is no text that everything can read. */
+/** Half of a surrogate pair, which JSON writes as an escape, is no text that everything can read. */
 function cell(content: Record<string, unknown>): string {
-  return JSON.stringify(content, (_, value) => (typeof value === "string" ? value.toWellFormed() : value), 1);
+  const text = JSON.stringify(content, null, 1);
+  return text.includes("\\ud") ? text.replace(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, (found) => (found === "\\\\" ? found : "\ufffd")) : text;
 }

@@ -131,7 +131,7 @@ describe("a notebook has a cell for each execution", () => {
       "application/vnd.plotly.v1+json": { json: { data: [1] } },
       "application/json": { text: "[1]" },
       "text/plain": { json: { no: "text" } },
-      "text/html": { text: "<b>\n\ud800</b>" },
+      "text/html": { text: "<b>\n\ud800\\ud800</b>" },
       "application/pdf": { omittedBytes: 5 },
     };
     const record = await run("d", [display(1, mime), { type: "execute_result", data: { mime: new Map([["text/plain", { text: "1" }]]) } }]);
@@ -142,7 +142,7 @@ describe("a notebook has a cell for each execution", () => {
       "application/vnd.plotly.v1+json": { data: [1] },
       "application/json": "[1]",
       "text/plain": ['{"no":"text"}'],
-      "text/html": ["<b>\n", "\ufffd</b>"],
+      "text/html": ["<b>\n", "\ufffd\\ud800</b>"],
     });
     expect(cell.outputs[1]).toEqual({ output_type: "execute_result", data: { "text/plain": ["1"] }, metadata: {}, execution_count: 7 });
   });
@@ -255,7 +255,7 @@ describe("what a notebook lacks stands in it", () => {
     const left = executions.length - (all.length - 1);
     expect(left).toBeGreaterThan(0);
     expect(all.at(-1).source.join("")).toContain(`the last ${left} executions`);
-  });
+  }, 30_000);
 });
 
 describe("a notebook is found", () => {
@@ -285,7 +285,7 @@ describe("a notebook is found", () => {
         expect(await read(from, limit)).toEqual(all.subarray(from, from + limit));
       }
     }
-  });
+  }, 30_000);
 
   it("in the list of those that ran code last", async () => {
     for (const context of ["a", "b", "a", "c"]) await run("1", [], "python", context);
