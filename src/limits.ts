@@ -152,6 +152,8 @@ export const LIMITS = {
   notebookTextBytes: 1 * MiB,
   /** Notebooks in resources/list. */
   notebooksListed: 50,
+  /** Displays of one execution that later ones can be known to update. */
+  displayIdsKept: 200,
   /** Contexts of which is known how many of their executions are not kept any more. */
   historiesKept: 1_000,
   /** Outputs of one execution whose data is kept, each in a file. */

@@ -58,6 +58,8 @@ export class ExecutionRecord {
   readonly stdout: SpooledText;
   readonly stderr: SpooledText;
   readonly #code: SpooledText;
+  /** The number of the output that was shown last under each display id; the newest ids are remembered. */
+  readonly displayIds = new Map<string, number>();
   readonly #events: EventLog;
   /** The events until now, folded. */
   result: (() => ExecutionResult) | undefined;
@@ -134,6 +136,7 @@ export class ExecutionRecord {
       const offset = text?.bytes ?? 0;
       if (event.type === "stream") await text?.append(event.data.text);
       await this.#events.append(event, output, offset);
+      if ("mime" in event.data && event.data.display_id != null && output !== null) this.#rememberDisplay(event.data.display_id, output);
     });
   }
 
@@ -259,6 +262,13 @@ export class ExecutionRecord {
     this.#outputs.delete(n);
     this.#giveBack(kept.bytes);
     await rm(this.#fileOf(n), { force: true });
+  }
+
+  #rememberDisplay(id: string, output: number): void {
+    this.displayIds.delete(id);
+    this.displayIds.set(id, output);
+    const [oldest] = this.displayIds.keys();
+    if (this.displayIds.size > LIMITS.displayIdsKept && oldest !== undefined) this.displayIds.delete(oldest);
   }
 
   #fileOf(n: number): string {

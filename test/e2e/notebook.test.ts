@@ -24,6 +24,8 @@ const CELLS = [
     "display({'application/vnd.plotly.v1+json': {'data': [{'y': [1, 2]}], 'layout': {}}, 'text/plain': 'Figure'}, raw=True)",
   "def fails():\n    raise ValueError('bad ü')\nprint('before')\nfails()",
   "h = display('first', display_id=True)\nprint('between')\nh.update('second')",
+  "old = display('shown here', display_id='later')\n_ = display('shown again', display_id='later')",
+  "old = display('x', display_id='later', update=True)\nprint('updated')\nh.update('third')",
   "from IPython.display import clear_output\nprint('gone')\ndisplay('gone too')\nclear_output()\nprint('stays')\nclear_output(wait=True)\ndisplay('last')",
   "from IPython.display import HTML, JSON, Markdown, SVG\n" +
     'display(HTML("<b>ü</b>"), Markdown("# a\\nb"), JSON({"a": [1, None]}), SVG("<svg xmlns=\'http://www.w3.org/2000/svg\'/>"))',
@@ -96,13 +98,15 @@ describe("a context's history is a notebook", () => {
     expect(cells[5]?.outputs[1].data["application/vnd.plotly.v1+json"]).toEqual({ data: [{ y: [1, 2] }], layout: {} });
     expect(cells[6]?.outputs[1]).toMatchObject({ output_type: "error", ename: "ValueError", evalue: "bad ü" });
     expect(cells[6]?.outputs[1].traceback.join("")).toContain("\x1b[");
-    expect(cells[7]?.outputs.map((output) => output.data?.["text/plain"] ?? output.text)).toEqual([["'second'"], ["between\n"]]);
-    expect(cells[8]?.outputs).toHaveLength(1);
-    expect(cells[11]?.outputs[0]).toEqual({ output_type: "stream", name: "stdout", text: ["half\n"] });
+    expect(cells[7]?.outputs.map((output) => output.data?.["text/plain"] ?? output.text)).toEqual([["'third'"], ["between\n"]]);
+    expect(cells[8]?.outputs.map((output) => output.data["text/plain"])).toEqual([["'x'"], ["'x'"]]);
+    expect(cells[9]?.outputs).toEqual([{ output_type: "stream", name: "stdout", text: ["updated\n"] }]);
+    expect(cells[10]?.outputs).toHaveLength(1);
+    expect(cells[13]?.outputs[0]).toEqual({ output_type: "stream", name: "stdout", text: ["half\n"] });
     expect(cells.map((cell) => cell.metadata.tags?.[0])).toEqual(
-      CELLS.map((_, index) => (index === 6 ? "raises-exception" : index === 11 ? "skip-execution" : undefined)),
+      CELLS.map((_, index) => (index === 6 ? "raises-exception" : index === 13 ? "skip-execution" : undefined)),
     );
-    expect(cells[11]?.metadata.kernelbox).toMatchObject({ status: "timeout", variables: "kept", incarnation: 1 });
+    expect(cells[13]?.metadata.kernelbox).toMatchObject({ status: "timeout", variables: "kept", incarnation: 1 });
   });
 
   it("that nbformat accepts and nbclient runs again to the same outputs", async (test) => {

@@ -2,6 +2,7 @@ import type { MimeBundle } from "../../events/event.ts";
 import { VALUE_TYPE } from "../../events/fold.ts";
 import { LIMITS } from "../../limits.ts";
 import type { StoredEvent } from "../../store/event-log.ts";
+import type { DisplayForms } from "./shared-displays.ts";
 
 /** An output as nbformat 4.5 has it. */
 export type NotebookOutput =
@@ -13,9 +14,11 @@ export type NotebookOutput =
 type Event<T extends StoredEvent["type"]> = Extract<StoredEvent, { type: T }>;
 type Display = Extract<StoredEvent, { output: number | null }>;
 /** The event that it was shown with last. */
-interface ShownDisplay {
+export interface ShownDisplay {
   kind: "display";
   event: Display;
+  /** It was no display of this cell that the code updated. */
+  isUpdate: boolean;
   shownAs: "display_data" | "execute_result";
 }
 type Entry = { kind: "stream"; name: "stdout" | "stderr"; text: string } | ShownDisplay | { kind: "error"; data: Event<"error">["data"] };
@@ -70,7 +73,10 @@ export class CellOutputs {
   }
 
   /** With the forms of displays read; `count` is the cell's. Undefined where they are more than a notebook takes of one execution. */
-  async outputs(readBundle: (n: number) => Promise<MimeBundle>, count: number | null): Promise<NotebookOutput[] | undefined> {
+  async outputs(
+    read: (display: ShownDisplay) => Promise<DisplayForms | undefined>,
+    count: number | null,
+  ): Promise<NotebookOutput[] | undefined> {
     const outputs: NotebookOutput[] = [];
     let bytes = this.#heldBytes;
     for (const entry of this.#entries) {
@@ -78,11 +84,12 @@ export class CellOutputs {
       else if (entry.kind === "error") outputs.push(errorOutput(entry.data));
       else {
         const { text, types, metadata = {} } = entry.event.data;
-        const bundle = entry.event.output === null ? textBundle(types, text) : await readBundle(entry.event.output);
-        const data = mimeData(bundle);
+        const forms = text === undefined ? await read(entry) : { bundle: textBundle(types, text), isReplaced: false };
+        if (forms === undefined) continue;
+        const data = mimeData(forms.bundle);
         bytes += JSON.stringify(data).length;
         if (bytes > LIMITS.notebookCellBytes) return undefined;
-        const shown = { data, metadata };
+        const shown = { data, metadata: forms.isReplaced ? {} : metadata };
         if (entry.shownAs === "display_data") outputs.push({ output_type: "display_data", ...shown });
         else outputs.push({ output_type: "execute_result", ...shown, execution_count: entry.event.data.execution_count ?? count });
       }
@@ -130,7 +137,12 @@ export class CellOutputs {
     }
     if (isUpdate && event.output === null) return;
     this.#clear();
-    const display: ShownDisplay = { kind: "display", event, shownAs: event.type === "execute_result" ? "execute_result" : "display_data" };
+    const display: ShownDisplay = {
+      kind: "display",
+      event,
+      isUpdate,
+      shownAs: event.type === "execute_result" ? "execute_result" : "display_data",
+    };
     this.#entries.push(display);
     if (event.output !== null) this.#displays.set(event.output, display);
   }
@@ -145,8 +157,8 @@ function errorOutput({ name, value, traceback }: Event<"error">["data"]): Notebo
   return { output_type: "error", ename: name, evalue: value, traceback };
 }
 
-function textBundle(types: string[], text: string | undefined): MimeBundle {
-  return new Map(text === undefined ? [] : [[types[0] ?? "text/plain", { text }]]);
+function textBundle(types: string[], text: string): MimeBundle {
+  return new Map([[types[0] ?? "text/plain", { text }]]);
 }
 
 /** Bytes as base64, JSON as JSON where its type says so; everything else is text. */

@@ -1,20 +1,20 @@
-import type { LossReason, MimeBundle } from "../../events/event.ts";
+import type { LossReason } from "../../events/event.ts";
 import { LOSS_CAUSES } from "../../events/fold.ts";
 import { LIMITS } from "../../limits.ts";
 import type { StoredEvent } from "../../store/event-log.ts";
 import { executionUri } from "../uris.ts";
 import { CellOutputs, linesOf, type NotebookOutput } from "./cell-outputs.ts";
 import { kernelMetadata } from "./kernelspec.ts";
+import { type Displays, SharedDisplays } from "./shared-displays.ts";
 
 /** A context's history as a notebook, nbformat 4.5. */
 
 /** An execution, as far as it is kept. */
-export interface NotebookExecution {
+export interface NotebookExecution extends Displays {
   executionId: string;
   /** As it was run; undefined where it is not kept. */
   readCode(): Promise<string | undefined>;
   events(): AsyncIterable<StoredEvent>;
-  readBundle(n: number): Promise<MimeBundle>;
   /** What is missing from what is kept. */
   notices(): string[];
 }
@@ -61,9 +61,10 @@ async function* cells(history: History, room: () => number): AsyncGenerator<stri
       `${many} of this context made room for later ones and are not in this notebook. What they defined may be missing below.`,
     );
   }
+  const displays = new SharedDisplays(history.executions);
   let incarnation = history.forgotten > 0 ? undefined : 1;
   for (const [index, execution] of history.executions.entries()) {
-    const { begun, ended, whole, bare, missing } = await read(execution);
+    const { begun, ended, whole, bare, missing } = await read(execution, displays);
     if (begun !== undefined && incarnation !== undefined && begun.incarnation > incarnation) {
       yield lossMark(`${execution.executionId}-before`, begun.loss?.reason, begun.incarnation);
     }
@@ -94,7 +95,7 @@ interface ReadExecution {
   missing: string[];
 }
 
-async function read(execution: NotebookExecution): Promise<ReadExecution> {
+async function read(execution: NotebookExecution, displays: SharedDisplays): Promise<ReadExecution> {
   const folded = new CellOutputs();
   let begun: Begun | undefined;
   let ended: Ended | undefined;
@@ -107,7 +108,7 @@ async function read(execution: NotebookExecution): Promise<ReadExecution> {
   const missing = [...folded.missing(), ...execution.notices()];
   if (code === undefined) missing.unshift("Its code.");
   const facts = { execution, code: code ?? "", begun, ended };
-  const outputs = await folded.outputs((n) => execution.readBundle(n), ended?.execution_count ?? null);
+  const outputs = await folded.outputs((display) => displays.read(execution, display), ended?.execution_count ?? null);
   const whole = outputs === undefined ? undefined : codeCell(facts, outputs);
   return { begun, ended, whole, bare: codeCell(facts, []), missing };
 }

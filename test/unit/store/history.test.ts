@@ -65,6 +65,28 @@ describe("the code of an execution", () => {
   });
 });
 
+it("the newest display ids are remembered, with the output that was shown last", async () => {
+  const record = records.open(owner("ctx_1"));
+  const show = async (id: string, output: number) =>
+    await record.append(
+      {
+        execution_id: "e",
+        context_id: "c",
+        seq: output,
+        timestamp: "2026-01-02T03:04:05.678Z",
+        type: "display_data",
+        data: { mime: new Map(), display_id: id },
+      },
+      output,
+    );
+  for (let n = 1; n <= LIMITS.displayIdsKept; n++) await show(`id ${n}`, n);
+  await show("id 1", 900);
+  await show("one more", 901);
+  expect(record.displayIds.size).toBe(LIMITS.displayIdsKept);
+  expect(record.displayIds.get("id 1")).toBe(900);
+  expect(record.displayIds.has("id 2")).toBe(false);
+});
+
 describe("the executions of a context", () => {
   it("are found by context and owner, in their order", () => {
     const [first, second] = [ended("ctx_a"), ended("ctx_b"), ended("ctx_a", "other"), ended("ctx_a")].filter((_, n) => n === 0 || n === 3);

@@ -177,6 +177,32 @@ describe("a notebook has a cell for each execution", () => {
     ]);
   });
 
+  it("with a display that later code updated as it was last, where it stands, and not beneath that code", async () => {
+    const shown = (n: number, id: string, type: Said["type"]): Said => ({
+      type,
+      data: { mime: new Map([["text/plain", { text: "" }]]), display_id: id, n },
+    });
+    const put = async (record: ExecutionRecord, n: number, text: string) => record.putOutput(n, new Map([["text/plain", { text }]]));
+    const first = await run("h = display(1, display_id=True)", [shown(1, "h", "display_data"), shown(2, "g", "display_data")]);
+    await put(first, 1, "h1");
+    await put(first, 2, "g1");
+    await put(await run("h.update(2)", [shown(1, "h", "update_display_data"), stream("updated")]), 1, "h2");
+    // One whose display is not here, one that was shown again, and one whose update was cleared.
+    const last = await run("x", [
+      shown(1, "h", "update_display_data"),
+      shown(2, "unknown", "update_display_data"),
+      shown(3, "g", "update_display_data"),
+    ]);
+    await put(last, 1, "h3");
+    await put(last, 2, "alone");
+    const texts = (await cells()).map((cell) =>
+      cell.outputs.map((output: { text?: string[]; data: Record<string, string[]> }) =>
+        (output.text ?? output.data["text/plain"])?.join(""),
+      ),
+    );
+    expect(texts).toEqual([["h3", "g1"], ["updated"], ["alone"]]);
+  });
+
   it("with a tag where running it again would stop a runner, or never end", async () => {
     for (const state of ["error", "timeout", "cancelled", "died", "ok"]) await run(state, [{ type: "status", data: { ...ENDED, state } }]);
     expect((await cells()).map((cell) => cell.metadata.tags?.join())).toEqual([
@@ -246,7 +272,14 @@ describe("what a notebook lacks stands in it", () => {
     const fits = Math.floor(LIMITS.notebookBytes / (LIMITS.codeBytes + 1_000));
     const executions = Array.from({ length: fits + 5 }, (_, n): NotebookExecution => {
       const events = async function* () {};
-      return { executionId: `exe_${n}`, readCode: async () => code, events, readBundle: async () => new Map(), notices: () => [] };
+      return {
+        executionId: `exe_${n}`,
+        readCode: async () => code,
+        events,
+        readBundle: async () => new Map(),
+        displayIds: new Map(),
+        notices: () => [],
+      };
     });
     let text = "";
     for await (const piece of notebookPieces({ contextId: "ctx_1", language: "python", forgotten: 0, executions })) text += piece;
