@@ -155,25 +155,25 @@ describe("a notebook has a cell for each execution", () => {
       display(1, { "text/plain": { text: "cleared" } }, "update_display_data"),
       display(2, { "text/plain": { text: "first" } }),
       stream("between"),
-      display(2, { "text/plain": { text: "second" } }, "update_display_data"),
+      { type: "update_display_data", data: { mime: new Map([["text/plain", { text: "second" }]]), metadata: { newest: true }, n: 2 } },
       display(3, { "text/plain": { text: "of another cell" } }, "update_display_data"),
       { type: "update_display_data", data: { mime: new Map(), n: null } },
       clear(true),
     ]);
     for (const [n, text] of [[2, "second"], [3, "of another cell"]] as const) await record.putOutput(n, new Map([["text/plain", { text }]]), 0); // biome-ignore format: a table
-    const shown = (await cells())[0].outputs.map(
-      (output: { text?: string[]; data: Record<string, string[]> }) => output.text ?? output.data["text/plain"],
-    );
+    const [{ outputs }] = await cells();
+    expect(outputs[0].metadata).toEqual({ newest: true });
+    const shown = outputs.map((output: { text?: string[]; data: Record<string, string[]> }) => output.text ?? output.data["text/plain"]);
     expect(shown).toEqual([["second"], ["between"], ["of another cell"]]);
     await run("e", [
       stream("gone"),
       clear(false),
       stream("x\n"),
-      { type: "error", data: { name: "E", value: "v", traceback: ["\x1b[31ma"] } },
+      { type: "error", data: { name: "E", value: "\ud800\\ud800", traceback: ["\x1b[31ma"] } },
     ]);
     expect((await cells())[1].outputs).toEqual([
       { output_type: "stream", name: "stdout", text: ["x\n"] },
-      { output_type: "error", ename: "E", evalue: "v", traceback: ["\x1b[31ma"] },
+      { output_type: "error", ename: "E", evalue: "\ufffd\\ud800", traceback: ["\x1b[31ma"] },
     ]);
   });
 
