@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { inspectContext } from "../contexts/inspection.ts";
+import { notebookUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { contextFields, contextText } from "./context-reply.ts";
 import { defineTool } from "./define-tool.ts";
@@ -28,13 +29,14 @@ export const getContext = defineTool({
     complete: place,
     inspect: place,
   },
-  output: { ...contextOutput, ...inspectionOutput },
+  output: { ...contextOutput, history: z.string().describe("Its notebook; reads with read_file."), ...inspectionOutput },
   run: async (input, { services, principal, signal }) => {
     const handle = { contextId: input.context_id, sandboxId: input.sandbox_id };
     const context = await services.contexts.get(handle, principal, signal);
     const request = { include: input.include ?? [], complete: input.complete, inspect: input.inspect };
     const inspection = await inspectContext(services.contexts, handle, request, { principal, signal });
-    const text = [contextText(context), ...inspectionText(inspection)].join("\n");
-    return { structured: { ...contextFields(context), ...inspectionFields(inspection) }, blocks: [{ type: "text", text }] };
+    const history = notebookUri(context.contextId);
+    const text = [contextText(context), `history ${history}`, ...inspectionText(inspection)].join("\n");
+    return { structured: { ...contextFields(context), history, ...inspectionFields(inspection) }, blocks: [{ type: "text", text }] };
   },
 });

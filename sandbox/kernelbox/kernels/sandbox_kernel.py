@@ -1,9 +1,10 @@
 """The Python kernel's own class."""
 
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 from ipykernel.ipkernel import IPythonKernel
+from IPython.core.error import StdinNotImplementedError
 
 from .variables import TellsVariables
 
@@ -22,3 +23,13 @@ class SandboxKernel(TellsVariables, IPythonKernel):
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+    def raw_input(self, prompt: str = "") -> NoReturn:
+        raise StdinNotImplementedError(_no_stdin("input"))
+
+    def getpass(self, prompt: str = "", stream: Any = None, *, echo_char: str | None = None) -> NoReturn:
+        raise StdinNotImplementedError(_no_stdin("getpass"))
+
+
+def _no_stdin(name: str) -> str:
+    return f"{name}() is not available: there is no stdin. Pass values as variables instead."
