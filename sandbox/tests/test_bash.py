@@ -310,6 +310,15 @@ class Interrupt(BashCase):
             self.assertNotIn("not found", run.stderr)
             self.says(f"echo after {i}", f"after {i}\n", timeout=5)
 
+    def test_is_not_lost_when_code_has_just_begun(self) -> None:
+        iopub = self.bash.client.iopub_channel
+        for _ in range(30):
+            message_id = self.bash.send("sleep 5")
+            while iopub.get_msg(timeout=5)["msg_type"] != "execute_input":
+                pass
+            os.kill(self.bash.pid, signal.SIGINT)
+            self.assertEqual((self.bash.take(message_id, 2).error or {}).get("evalue"), "130")
+
     def test_leaves_background_commands(self) -> None:
         self.bash.run("sleep 60 & behind=$!")
         self.bash.interrupted("sleep 30")

@@ -6,15 +6,12 @@ line, and a full disk does not matter. What it says of itself comes through a pi
 kernel's own.
 """
 
-import array
-import fcntl
 import os
 import re
 import select
 import signal
-import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _PROGRAM = "/bin/bash"
@@ -26,8 +23,8 @@ _START_LINE = b". /proc/self/fd/202 </dev/null\n"
 _CELL_LINE = b". /proc/self/fd/201 </dev/null\n"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REPORT_BYTES = 4_096
-_LINE_READ_S = 1.0
-_LINE_LOOK_S = 0.001
+_MISSED_LOOKS = 3
+_MISSED_S = 0.03
 # Python ignores these, and a child would inherit that.
 _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
@@ -84,8 +81,10 @@ class BashShell:
             os.close(descriptor)
         self.descriptor = os.pidfd_open(self.pid)
         self._end: End | None = None
-        self._is_running = False
         self._is_interrupt_due = False
+        self._woken, waker = os.pipe()
+        os.set_blocking(waker, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         os.write(self._stdin, _START_LINE)
 
     def expect(self) -> None:
@@ -103,32 +102,20 @@ class BashShell:
             os.write(self._requests, b"\0" + request + b"\0")
         except BrokenPipeError:
             return None
-        self._is_running = True
-        if self._is_interrupt_due:
-            self.interrupt()
         try:
             return self._wait()
         finally:
-            self._is_running = False
             os.ftruncate(self._code, 0)
 
     def interrupt(self) -> None:
         """SIGINT to the shell and what it runs in the foreground; background commands of a shell without job control ignore it."""
-        if not self._is_running:
-            self._is_interrupt_due = True
-            return
-        # Half a line that is dropped would leave the other half to be run.
-        deadline = time.monotonic() + _LINE_READ_S
-        while self._has_unread_line() and time.monotonic() < deadline:
-            time.sleep(_LINE_LOOK_S)
-        if not self._has_unread_line():
-            self._signal(signal.SIGCONT)
-            self._signal(signal.SIGINT)
+        # From a signal handler: the loop that waits, which the signal has woken, does it.
+        self._is_interrupt_due = True
 
     def end(self) -> End:
         """How it ended; kills it where it has not."""
         if self._end is None:
-            if not _is_readable(self.descriptor):
+            if not _readable([self.descriptor], 0):
                 self._signal(signal.SIGKILL)
             _, status = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
@@ -136,37 +123,58 @@ class BashShell:
         return self._end
 
     def _wait(self) -> int | None:
-        poller = select.poll()
-        poller.register(self._reports, select.POLLIN)
-        poller.register(self.descriptor, select.POLLIN)
-        has_begun = False
-        unread = b""
+        reports = _Reports(self._reports)
+        looks = 0
+        look_at = 0.0
         while True:
-            ready = dict(poller.poll())
-            read = os.read(self._reports, _REPORT_BYTES) if self._reports in ready else b""
-            if not read:
+            if self._is_interrupt_due and reports.has_begun:
+                self._is_interrupt_due = False
+                self._signal(signal.SIGCONT)
+                self._signal(signal.SIGINT)
+                looks, look_at = _MISSED_LOOKS, time.monotonic() + _MISSED_S
+            elif looks > 0 and time.monotonic() >= look_at:
+                for pid in _missed_interrupt(self.pid):
+                    _kill(pid, signal.SIGINT)
+                looks, look_at = looks - 1, time.monotonic() + _MISSED_S
+            timeout_s = max(0.0, look_at - time.monotonic()) if looks > 0 else None
+            ready = _readable((self._woken, self._reports, self.descriptor), timeout_s)
+            if self._woken in ready:
+                os.read(self._woken, _REPORT_BYTES)
+            if self._reports in ready:
+                if not reports.read():
+                    return None
+                if reports.status is not None:
+                    return reports.status
+            elif self.descriptor in ready:
                 return None
-            *lines, unread = (unread + read).split(b"\n")
-            for line in lines:
-                kind, _, status = line.partition(b" ")
-                # What comes before it is of the cell before.
-                has_begun = has_begun or kind == b"b"
-                if has_begun and kind == b"e" and status.isdigit():
-                    return int(status)
-            # Only our own shell writes here; code that does too must not make this grow.
-            unread = unread[-_REPORT_BYTES:]
-
-    def _has_unread_line(self) -> bool:
-        waiting = array.array("i", [0])
-        fcntl.ioctl(self._stdin, termios.FIONREAD, waiting)
-        return waiting[0] > 0
 
     def _signal(self, number: signal.Signals) -> None:
         if self._end is None:
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                pass
+            _kill(-self.pid, number)
+
+
+class _Reports:
+    """What the shell says while one cell runs (bash_start.sh)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.status: int | None = None
+        self._descriptor = descriptor
+        self.has_begun = False
+        self._unread = b""
+
+    def read(self) -> bool:
+        """False where nobody can say any more."""
+        read = os.read(self._descriptor, _REPORT_BYTES)
+        *lines, unread = (self._unread + read).split(b"\n")
+        # Only our own shell writes here; code that does too must not make this grow.
+        self._unread = unread[-_REPORT_BYTES:]
+        for line in lines:
+            kind, _, status = line.partition(b" ")
+            # What comes before it is of the cell before.
+            self.has_begun = self.has_begun or kind == b"b"
+            if self.has_begun and kind == b"e" and status.isdigit():
+                self.status = int(status)
+        return bool(read)
 
 
 def _fill(descriptor: int, data: bytes) -> None:
@@ -180,7 +188,34 @@ def _record(text: str) -> bytes:
     return text.replace("\0", "").encode("utf-8", "surrogateescape") + b"\0"
 
 
-def _is_readable(descriptor: int) -> bool:
+def _readable(descriptors: Iterable[int], timeout_s: float | None) -> set[int]:
     poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    return bool(poller.poll(0))
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poller.poll(None if timeout_s is None else timeout_s * 1_000)}
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _missed_interrupt(group: int) -> list[int]:
+    """What of the group still lives although SIGINT ends it: bash had forked it, and its own handler, which a child has until it is set up, took it."""
+    missed = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.getpgid(int(name)) == group and _ends_by_interrupt(name):
+                missed.append(int(name))
+        except OSError:
+            continue
+    return missed
+
+
+def _ends_by_interrupt(pid: str) -> bool:
+    """Whether the process neither handles nor ignores nor holds back SIGINT."""
+    with open(f"/proc/{pid}/status", "rb") as file:
+        masks = [int(line.split()[1], 16) for line in file if line.startswith((b"SigBlk:", b"SigIgn:", b"SigCgt:"))]
+    return not any(mask & (1 << (signal.SIGINT - 1)) for mask in masks)

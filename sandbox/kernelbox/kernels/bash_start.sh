@@ -29,15 +29,14 @@ __kernelbox_prompt() {
     IFS= builtin read -r -d '' -u 203 __kernelbox_request
     case $? in
       0) [[ $__kernelbox_request ]] && break ;;
-      # The kernel is gone.
-      1) builtin exit 0 ;;
+      # An interrupt may end in this too, not only the end of the kernel.
+      1) builtin kill -0 "$PPID" || builtin exit 0 ;;
     esac
   done
   if [[ $__kernelbox_request == environment ]]; then
     __kernelbox_set
   fi
   __kernelbox_status_before=$__kernelbox_status
-  builtin printf 'b\n' >&204
   return 0
 }
 
