@@ -46,9 +46,14 @@ class TemplateProcess:
         self._orders[number] = pid
         try:
             self._send(number, order, words)
-            return await asyncio.wait_for(pid, limits.FORK_S)
-        except TimeoutError:
-            self._give_up()
+            done, _ = await asyncio.wait([pid], timeout=limits.FORK_S)
+            if not done:
+                self._give_up()
+                raise TimeoutError("the template process does not answer")
+            return pid.result()
+        except asyncio.CancelledError:
+            if pid.done() and pid.exception() is None:
+                _kill(pid.result())
             raise
         finally:
             self._orders.pop(number, None)
@@ -124,17 +129,17 @@ class TemplateProcess:
                 waiting.set_exception(OSError(int(message["errno"]), "no fork"))
             return
         pid = int(message["pid"])
+        if pid <= 1:
+            raise ValueError("no kernel has this pid")
         if waiting is not None and not waiting.done():
             waiting.set_result(pid)
-        elif pid > 1:
+        else:
             # Whoever asked for it has left.
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(pid)
 
     def _give_up(self) -> None:
         """It does not keep to what was agreed, or was stopped."""
-        with contextlib.suppress(OSError):
-            os.kill(self._pid, signal.SIGKILL)
+        _kill(self._pid)
         if self._socket is not None:
             self._ended(self._socket)
 
@@ -151,3 +156,8 @@ class TemplateProcess:
                 waiting.set_exception(OSError("the template process has ended"))
         self._orders.clear()
         self._start()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import unittest
 from pathlib import Path
 
@@ -217,6 +216,21 @@ class Forks(unittest.IsolatedAsyncioTestCase):
                 return
         self.fail(f"left: {[command_of_or_nothing(pid) for pid in left]}")
 
+    async def test_a_kernel_whose_caller_leaves_as_it_comes_is_killed(self):
+        await self.start()
+        order = asyncio.ensure_future(self.launcher.start("python", "/home/user", {}))
+        while not self.template._orders:
+            await asyncio.sleep(0)
+        (pid,) = self.template._orders.values()
+        pid.add_done_callback(lambda _: order.cancel())
+        with self.assertRaises(asyncio.CancelledError):
+            await order
+        for _ in range(100):
+            if command_of_or_nothing(pid.result()) == "":
+                return
+            await asyncio.sleep(0.02)
+        self.fail("it runs on")
+
     async def test_an_environment_larger_than_a_message_arrives(self):
         process, _ = await self.start({"LARGE": "ä" * 300_000})
         self.assertIn("kernelbox.kernels.template", command_of(process.pid))
@@ -226,8 +240,6 @@ class Forks(unittest.IsolatedAsyncioTestCase):
             await self.launcher.start("cobol", "/home/user", {})
         self.assertEqual(refused.exception.code, "unsupported")
 
-    def test_starts_no_thread_in_the_supervisor(self):
-        self.assertEqual(threading.active_count(), 1)
 
 
 def is_zombie(pid: str) -> bool:

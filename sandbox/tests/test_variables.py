@@ -162,8 +162,7 @@ class HostileValues(unittest.TestCase):
         objects[0] = objects[1] = item
         frame = pd.DataFrame({"o": objects})
         frame.attrs["x"] = item
-        labels = pd.DataFrame([[1]], columns=pd.Index([object()], dtype=object))
-        labels.columns.values[0] = item
+        labels = pd.DataFrame([[1]], columns=pd.Index([item], dtype=object))
         path = pathlib.PurePosixPath(hostile(str, __fspath__=lambda self: "x")("a"))
         entries = self.assert_untouched(
             keys={item: 1}, objects=objects, frame=frame, labels=labels, when=datetime.datetime(2026, 1, 1, tzinfo=zone), path=path

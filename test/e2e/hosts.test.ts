@@ -29,6 +29,7 @@ describe.each(HOSTS)("a host with %s", (host) => {
       "kernelbox://executions/{execution_id}",
       "kernelbox://executions/{execution_id}/{stream}",
       "kernelbox://executions/{execution_id}/outputs/{n}",
+      "kernelbox://executions/{execution_id}/outputs/{n}/{+type}",
     ]);
     expect((await client.client.listResources()).resources).toEqual([]);
   });

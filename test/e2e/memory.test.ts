@@ -57,8 +57,8 @@ describe("more contexts than memory allows", () => {
     await using client = await startClient(undefined, SMALL);
     const make = () => client.call("create_context");
     const first = (await client.run("kept = 1")).structured.context_id;
-    const replies = atOnce ? await Promise.all(Array.from({ length: 14 }, make)) : [];
-    for (let n = 0; n < 14 && !atOnce && !replies.some((reply) => reply.isError); n++) replies.push(await make());
+    const replies = atOnce ? await Promise.all(Array.from({ length: 30 }, make)) : [];
+    for (let n = 0; n < 30 && !atOnce && !replies.some((reply) => reply.isError); n++) replies.push(await make());
     const refused = replies.find((reply) => reply.isError);
     expect(refused?.error).toMatchObject({
       code: "limit_exceeded",

@@ -138,7 +138,7 @@ describe("a notebook says what it does not show", () => {
       "died",
       "**All variables were lost here**: the kernel's process ended. What runs after it has a new kernel (incarnation 2).",
       "ok",
-      "**All variables were lost here**: the context was restarted. What runs after it has a new kernel (incarnation 3).",
+      "**All variables were lost here**: restart_context was called, which replaced its kernel. What runs after it has a new kernel (incarnation 3).",
       "ok",
     ]);
     expect(new Set(cells.map((cell) => cell.id)).size).toBe(cells.length);

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -308,4 +309,7 @@ async function killKernel(id: string): Promise<void> {
   const kernels = Processes.filter((process: string[]) => !process[1]?.includes("kernelbox.supervisor"));
   expect(kernels.length).toBeGreaterThan(0);
   for (const [pid] of kernels) process.kill(Number(pid), "SIGKILL");
+  // A process that is told to go has memory to give back first.
+  const left = () => Promise.resolve(kernels.filter(([pid]: string[]) => existsSync(`/proc/${pid}`)).length);
+  await eventually(left, (count) => count === 0, START_MS);
 }

@@ -1,8 +1,12 @@
+import { CHART_TYPE } from "../../events/chart.ts";
 import type { MimeBundle } from "../../events/event.ts";
 import { VALUE_TYPE } from "../../events/fold.ts";
 import { LIMITS } from "../../limits.ts";
 import type { StoredEvent } from "../../store/event-log.ts";
 import type { DisplayForms } from "./shared-displays.ts";
+
+/** Forms that only our kernels give and only our replies tell. */
+const OURS: ReadonlySet<string> = new Set([VALUE_TYPE, CHART_TYPE]);
 
 /** An output as nbformat 4.5 has it. */
 export type NotebookOutput =
@@ -165,7 +169,7 @@ function textBundle(types: string[], text: string): MimeBundle {
 function mimeData(bundle: MimeBundle): Record<string, unknown> {
   const data: Record<string, unknown> = {};
   for (const [type, value] of bundle) {
-    if (type === VALUE_TYPE || "omittedBytes" in value) continue;
+    if (OURS.has(type) || "omittedBytes" in value) continue;
     if ("bytes" in value) data[type] = value.bytes.toString("base64");
     else if ("json" in value) data[type] = JSON_TYPE.test(type) ? value.json : linesOf(JSON.stringify(value.json) ?? "null");
     else data[type] = JSON_TYPE.test(type) ? value.text : linesOf(value.text);
