@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 import unittest
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
+
+from kernelbox.kernels.bash_shell import BashShell
 
 _PROGRAM = [sys.executable, "-I", "-m", "kernelbox.kernels.bash", "{connection_file}"]
 
@@ -166,6 +169,7 @@ class Cells(BashCase):
                 self.assertIn(says, run.stderr)
                 self.assertEqual(run.stdout, "")
         self.says("set +u; echo $kept", "1\n")
+        self.says("PROMPT_COMMAND=true; echo ${kept}", "1\n")
         self.says("cat <<E\nunterminated", "unterminated\n")
 
     def test_runs_a_large_cell(self) -> None:
@@ -295,7 +299,8 @@ class Interrupt(BashCase):
         ):
             with self.subTest(code):
                 run, took = self.bash.interrupted(code)
-                self.assertLess(took, 0.5)
+                # Twice, for a machine that is busy.
+                self.assertLess(min(took, self.bash.interrupted(code)[1]), 0.2)
                 self.assertEqual((run.error or {}).get("evalue"), "130", run)
                 self.assertNotIn("not\n", run.stdout)
                 self.says("echo $kept", "1\n")
@@ -323,6 +328,46 @@ class Interrupt(BashCase):
         self.bash.run("sleep 60 & behind=$!")
         self.bash.interrupted("sleep 30")
         self.says("kill -0 $behind && echo lives; kill $behind", "lives\n")
+
+
+class Race(unittest.TestCase):
+    def test_an_interrupt_in_any_microsecond_of_a_cell_gives_no_other_a_wrong_status(self) -> None:
+        child = os.fork()
+        if child == 0:
+            for number in (1, 2):
+                os.dup2(os.open("/dev/null", os.O_WRONLY), number)
+            os._exit(_race(600))
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+
+
+def _race(cells: int) -> int:
+    """1 where a cell gave another's status. A shell that ends says so: once in some thousand times bash does not survive a moment of these."""
+    signal.signal(signal.SIGINT, lambda *_: shell.interrupt())
+    shell = BashShell()
+
+    def interrupt(after: float) -> None:
+        until = time.perf_counter() + after
+        while time.perf_counter() < until:
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for n in range(cells):
+        # A process that hangs ends so.
+        signal.alarm(10)
+        shell.expect()
+        thread = threading.Thread(target=interrupt, args=(0.0006 * n / cells,))
+        thread.start()
+        first = shell.run("true", {})
+        thread.join()
+        shell.expect()
+        second = shell.run("(exit 42)", {}) if first is not None else None
+        if first not in (0, 130, None) or second not in (42, None):
+            return 1
+        if second is None:
+            shell.end()
+            shell = BashShell()
+    shell.end()
+    return 0
 
 
 class End(unittest.TestCase):

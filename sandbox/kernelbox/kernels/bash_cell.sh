@@ -1,7 +1,8 @@
-# Runs one cell; sourced, with stdin from /dev/null. $? and PIPESTATUS begin as the cell before has left them, and sourcing would lose them at its end.
+# Runs one cell; sourced. $? and PIPESTATUS begin as the cell before has left them, and sourcing would lose them at its end.
 {
-  # From here on an interrupt is sent. Earlier ones could meet bash while it reads its line or sets its stdin, which it does not survive whole.
-  builtin printf 'b\n' >&204
+  # From here on an interrupt is sent.
+  builtin echo b >&204
+  PROMPT_COMMAND=$__kernelbox_loop
   trap '{ __kernelbox_save "${#BASH_SOURCE[@]}" "${PIPESTATUS[@]}"; } 2>/dev/null' RETURN
   case ${#__kernelbox_pipe[@]} in
     2) __kernelbox_status "${__kernelbox_pipe[0]}" | __kernelbox_status "${__kernelbox_pipe[1]}" ;;

@@ -1,9 +1,8 @@
 """The bash process that a Bash kernel drives: it stays, and its variables with it, from one cell to the next.
 
-It is an interactive shell, since only such a one survives an interrupt, a syntax error and `${x:?}`; it has no terminal. It reads the same constant
-line for every cell from its stdin. The code, and the variables of one execution, lie in files in memory that it reads: they are data, never part of a
-line, and a full disk does not matter. What it says of itself comes through a pipe of its own (bash_start.sh), beside stdout and stderr, which are the
-kernel's own.
+It is an interactive shell, since only such a one survives an interrupt, a syntax error and `${x:?}`; it has no terminal. It waits for cells where
+others show a prompt (bash_start.sh). The code, and the variables of one execution, lie in files in memory that it reads: they are data, never part of
+a line, and a full disk does not matter. What it says of itself comes through a pipe of its own, beside stdout and stderr, which are the kernel's.
 """
 
 import os
@@ -19,8 +18,8 @@ _ARGUMENTS = ("bash", "--norc", "--noprofile", "--noediting", "-i")
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 # As bash_start.sh and bash_cell.sh know them; far from those that scripts use.
 _CODE, _CELL, _START, _REQUESTS, _REPORTS, _ENVIRONMENT, _STDERR = 200, 201, 202, 203, 204, 205, 206
-_START_LINE = b". /proc/self/fd/202 </dev/null\n"
-_CELL_LINE = b". /proc/self/fd/201 </dev/null\n"
+# An interactive shell runs this before it reads its stdin, which it never comes to.
+_START_COMMAND = '. /proc/self/fd/202; eval "$__kernelbox_loop"'
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REPORT_BYTES = 4_096
 _MISSED_LOOKS = 3
@@ -48,13 +47,11 @@ class BashShell:
     def __init__(self) -> None:
         self._code = os.memfd_create("cell", os.MFD_CLOEXEC)
         self._environment = os.memfd_create("environment", os.MFD_CLOEXEC)
-        its_stdin, self._stdin = os.pipe()
         its_requests, self._requests = os.pipe()
         self._reports, its_reports = os.pipe()
         cell = os.open(f"{_FOLDER}/bash_cell.sh", os.O_RDONLY | os.O_CLOEXEC)
         start = os.open(f"{_FOLDER}/bash_start.sh", os.O_RDONLY | os.O_CLOEXEC)
         theirs = {
-            0: its_stdin,
             _CODE: self._code,
             _CELL: cell,
             _START: start,
@@ -66,10 +63,10 @@ class BashShell:
         self.pid = os.posix_spawn(
             _PROGRAM,
             _ARGUMENTS,
-            # An empty prompt, or the first of them would be written; what is in PROMPT_COMMAND would speak before our own.
-            {**{name: value for name, value in os.environ.items() if name != "PROMPT_COMMAND"}, "PS1": ""},
+            {**os.environ, "PS1": "", "PROMPT_COMMAND": _START_COMMAND},
             file_actions=[
                 *((os.POSIX_SPAWN_DUP2, ours, number) for number, ours in theirs.items()),
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
             ],
             # A group of its own, for interrupts. The session stays the kernel's, by which the supervisor finds what to kill with it.
@@ -77,7 +74,7 @@ class BashShell:
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
-        for descriptor in (its_stdin, its_requests, its_reports, cell, start):
+        for descriptor in (its_requests, its_reports, cell, start):
             os.close(descriptor)
         self.descriptor = os.pidfd_open(self.pid)
         self._end: End | None = None
@@ -85,7 +82,6 @@ class BashShell:
         self._woken, waker = os.pipe()
         os.set_blocking(waker, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-        os.write(self._stdin, _START_LINE)
 
     def expect(self) -> None:
         """Code is about to come. An interrupt from now on is for it."""
@@ -97,7 +93,6 @@ class BashShell:
         _fill(self._environment, b"".join(_record(name) + _record(value) for name, value in environment.items() if _NAME.fullmatch(name)))
         request = b"environment" if environment else b"run"
         try:
-            os.write(self._stdin, _CELL_LINE)
             # The first byte is for a late interrupt of the cell before, which makes bash drop what it is reading.
             os.write(self._requests, b"\0" + request + b"\0")
         except BrokenPipeError:
@@ -203,7 +198,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def _missed_interrupt(group: int) -> list[int]:
-    """What of the group still lives although SIGINT ends it: bash had forked it, and its own handler, which a child has until it is set up, took it."""
+    """What of the group lives on although SIGINT ends it: just forked, it still had bash's own handler."""
     missed = []
     for name in os.listdir("/proc"):
         try:

@@ -4,8 +4,8 @@
 
 PS1= PS2=
 PS3='#? (no input can be given here: set the variable instead) '
-unset -v PS0 PROMPT_COMMAND HISTFILE MAILCHECK
-export -n PS1
+unset -v PS0 HISTFILE MAILCHECK
+export -n PS1 PROMPT_COMMAND
 set +o history +o histexpand +o monitor
 shopt -u checkwinsize
 declare -A __kernelbox_was=()
@@ -13,8 +13,9 @@ __kernelbox_env=()
 __kernelbox_pipe=()
 __kernelbox_saved=0
 
-# PROMPT_COMMAND runs after every cell, however it ended: it reports the status, then waits for the next cell. An interrupt that comes while it
-# waits starts it anew, hence the report that nobody asked for; whoever reads skips what comes before `b`.
+# PROMPT_COMMAND never returns, or bash would read its stdin, where an interactive shell has its commands and this one has nothing. What throws bash
+# back to its prompt, as an interrupt does, starts it anew. It reports the status of the cell that has ended, then waits for the next one. An interrupt
+# that comes while it waits makes for a report that nobody asked for; whoever reads skips what comes before `b`.
 __kernelbox_prompt() {
   builtin local - "__kernelbox_status=$?" __kernelbox_request
   builtin set +e +u +x +v
@@ -24,7 +25,8 @@ __kernelbox_prompt() {
   fi
   __kernelbox_saved=0
   PS1= PS2=
-  builtin printf 'e %s\n' "$__kernelbox_status" >&204
+  # Not printf: an interrupt in the midst of it would leave the beginning in a buffer, for stdout.
+  builtin echo "e $__kernelbox_status" >&204
   while :; do
     IFS= builtin read -r -d '' -u 203 __kernelbox_request
     case $? in
@@ -74,7 +76,6 @@ __kernelbox_save() {
   shift
   __kernelbox_pipe=("$@")
   __kernelbox_saved=1
-  PROMPT_COMMAND='{ __kernelbox_prompt; } 2>/dev/null'
 }
 
 __kernelbox_status() {
@@ -92,5 +93,6 @@ read() {
 }
 
 declare -rf __kernelbox_prompt __kernelbox_set __kernelbox_restore __kernelbox_save __kernelbox_status
-PROMPT_COMMAND='{ __kernelbox_prompt; } 2>/dev/null'
+readonly __kernelbox_loop='while { __kernelbox_prompt; } 2>/dev/null; do . /proc/self/fd/201; done'
+PROMPT_COMMAND=$__kernelbox_loop
 exec 202<&- 2>&206 206>&-
