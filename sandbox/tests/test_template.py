@@ -241,7 +241,6 @@ class Forks(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(refused.exception.code, "unsupported")
 
 
-
 def is_zombie(pid: str) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

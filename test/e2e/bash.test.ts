@@ -37,6 +37,7 @@ describe("the end of a shell in Bash", async () => {
       error: { name, value },
       state: { variables: "lost", reason, incarnation },
     });
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is an expansion of Bash
     const next = await run('echo "${x-unset}"; pgrep -c sleep');
     expect(next).toMatchObject({ stdout: "unset\n0\n", state: { variables: "kept", incarnation } });
   });
@@ -45,6 +46,7 @@ describe("the end of a shell in Bash", async () => {
     await run("x=41; (sleep 0.3; kill -9 $$) &");
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     incarnation++;
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is an expansion of Bash
     expect(await run('echo "${x-unset}"')).toMatchObject({
       stdout: "unset\n",
       state: { variables: "lost", reason: "killed", incarnation },
