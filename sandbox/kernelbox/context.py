@@ -13,7 +13,7 @@ from .death import stopped
 from .errors import RequestError
 from .event_log import now
 from .execution import Execution
-from .kernel import Kernel, room_for_a_kernel
+from .kernel import Kernel
 from .kernel_client import Message
 from .launcher import Launcher
 
@@ -157,16 +157,16 @@ class Context:
             # Or nobody would be told that the variables went with it.
             await self._kernel.buried()
             self._kernel.abandon()
-        await room_for_a_kernel()
-        self.incarnation += 1
-        self._kernel = Kernel(
-            self._loop,
-            await self._launcher.start(self.language, self.cwd, self._env),
-            on_output=self._output,
-            on_reply=self._reply,
-            on_end=self._kernel_ended,
-        )
-        await self._kernel.ready(self._start_timeout_s)
+        async with self._launcher.room.place():
+            self.incarnation += 1
+            self._kernel = Kernel(
+                self._loop,
+                await self._launcher.start(self.language, self.cwd, self._env),
+                on_output=self._output,
+                on_reply=self._reply,
+                on_end=self._kernel_ended,
+            )
+            await self._kernel.ready(self._start_timeout_s)
         self._active_at = now()
 
     def _kernel_ended(self, kernel: Kernel) -> None:

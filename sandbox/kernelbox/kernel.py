@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from . import limits, usage
+from . import limits
 from .death import death, memory_kills
 from .errors import RequestError
 from .kernel_client import KernelClient, Message
@@ -17,37 +17,8 @@ Json = dict[str, Any]
 _WORDLESS = "Execution failed"
 
 
-async def room_for_a_kernel() -> None:
-    """Waits for what is on its way: processes that were killed a moment ago count until they are collected, and kernels that start take their memory
-    bit by bit. `limit_exceeded` where the memory is used by what stays: a kernel more would cost some context its variables."""
-    tries = limits.ROOM_TRIES
-    for _ in range(limits.ROOM_TRIES_MAX):
-        if usage.free_processes() >= limits.KERNEL_PROCESSES and _has_memory(1 + Kernel.starting):
-            return
-        tries -= 0 if Kernel.starting else 1
-        if tries == 0:
-            break
-        await asyncio.sleep(limits.ROOM_WAIT_S)
-    if not _has_memory(1):
-        now = {
-            "memory_free_bytes": usage.free_memory(),
-            "memory_limit_bytes": usage.usage()["memory_limit_bytes"],
-            "memory_needed_bytes": limits.KERNEL_MEMORY_BYTES,
-        }
-        free, limit, needed = (f"{count // limits.MIB} MiB" for count in now.values())
-        message = f"{free} of the sandbox's {limit} of memory are free, and a kernel needs {needed}: delete a context, or restart one that holds much"
-        raise RequestError("limit_exceeded", message, now)
-
-
-def _has_memory(kernels: int) -> bool:
-    return usage.free_memory() >= kernels * limits.KERNEL_MEMORY_BYTES
-
-
 class Kernel:
     """Is usable after `ready`, and says once, through `on_end`, that it has ended after that."""
-
-    # How many have been started and have not answered yet.
-    starting = 0
 
     def __init__(
         self,
@@ -111,7 +82,6 @@ class Kernel:
     async def ready(self, timeout_s: float) -> None:
         """Waits until it answers and its output is seen. `kernel_died` or `deadline_exceeded` where it never will."""
         deadline = self._loop.time() + timeout_s
-        Kernel.starting += 1
         try:
             while not self._answered.done():
                 # The output channel is joined a moment after the kernel answers. A kernel that does not welcome us says something when asked again.
@@ -128,7 +98,6 @@ class Kernel:
             self.kill()
             raise
         finally:
-            Kernel.starting -= 1
             self._process.close()
 
     def execute(self, code: str, env: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ from . import limits
 from .connection import Connection
 from .errors import RequestError, from_os_error
 from .kernel_process import KernelProcess
+from .kernel_room import KernelRoom
 from .languages import LANGUAGES, Language
 from .paths import HOME
 from .process_output import ProcessOutput
@@ -63,6 +64,7 @@ class Launcher:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, reaper: Reaper) -> None:
         self._reaper = reaper
+        self.room = KernelRoom()
         self._template = TemplateProcess(loop, reaper, _ENVIRONMENT)
 
     async def start(self, language: str, cwd: str, env: dict[str, str]) -> KernelProcess:
