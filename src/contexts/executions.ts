@@ -214,7 +214,13 @@ export class Executions {
     const result = execution.result();
     if (result.status !== "queued") return result;
     const before = this.#before(execution).length;
-    const notices = before === 0 ? result.notices : [...result.notices, `${before} executions of its context come before it.`];
+    const notices =
+      before === 0
+        ? result.notices
+        : [
+            ...result.notices,
+            `${before === 1 ? "1 execution of its context comes" : `${before} executions of its context come`} before it.`,
+          ];
     return { ...result, notices, stopsAt: this.#latestEnd([...this.#before(execution), execution]) };
   }
 

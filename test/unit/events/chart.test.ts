@@ -84,6 +84,13 @@ describe("a chart as text", () => {
     expect(text).toContain("\n  999 | 999\n");
   });
 
+  it("rounds a range like the values, and counts in words that fit", () => {
+    const x = Array.from({ length: LIMITS.chartRows + 1 }, (_, n) => n + 0.123456789);
+    const text = textOf({ kind: "figure", title: "By city", charts: [{ ...line, series: [{ label: null, x, y: x }] }] });
+    expect(text.split("\n")[0]).toBe('1 chart "By city"');
+    expect(text).toContain("x 0.123457 to 20.1235; y 0.123457 to 20.1235");
+  });
+
   it("reads histograms by bins, boxes by quartiles, pies by shares, heatmaps by cells", () => {
     const one = (kind: string, more: object) => textOf({ kind, title: "", series: [{ label: null, ...more }] });
     expect(one("histogram", { edges: [0, 1, 2], counts: [5, 6] })).toContain("  bin | count\n  0 to 1 | 5\n  1 to 2 | 6");

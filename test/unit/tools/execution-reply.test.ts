@@ -60,6 +60,35 @@ async function replyTo(...said: Said[]) {
   };
 }
 
+describe("the text of a reply", () => {
+  it("tells a table once, which is a result and an output", async () => {
+    const rows = (count: number) => Array.from({ length: count }, (_, n) => `row ${n} of the table`).join("\n");
+    for (const table of ["  a\n0 1", rows(200), rows(3_000)]) {
+      const mime = { "text/plain": table, "text/html": "<table>" };
+      const { text, structured } = await replyTo(["execute_result", { mime }], ["display_data", { mime: { "text/plain": "0 1" } }]);
+      expect(text.split(table.slice(0, 6))).toHaveLength(2);
+      // Only that of another output.
+      expect(text.split("```text")).toHaveLength(2);
+      expect(structured.outputs[0]?.text).toContain(table.slice(0, 6));
+    }
+  });
+
+  it("says once what a syntax error is", async () => {
+    const traceback = ["  Cell In[1], line 1\n    f(:\n      ^\nSyntaxError: invalid syntax"];
+    const { text } = await replyTo(["error", { name: "SyntaxError", value: "invalid syntax (99.py, line 1)", traceback }]);
+    expect(text.split("invalid syntax")).toHaveLength(2);
+    const other = await replyTo(["error", { name: "ValueError", value: "more (than, line)", traceback: ["  ValueError: more"] }]);
+    expect(other.text).toContain("ValueError: more (than, line)");
+  });
+
+  it("does not say of code that waits that it goes on", async () => {
+    const ids = { executionId: "exe_2", contextId: "ctx_1", sandboxId: "sbx_1", language: "python" };
+    const result = new ExecutionFold().result();
+    const queued = await executionReply({ ...ids, result, record: records.open({ ...ids, principal: "local" }) }, noSmaller);
+    expect(queued.structured.notices).toEqual([expect.stringMatching(/^The code has not begun\. Wait for its end with get_execution, /)]);
+  });
+});
+
 describe("a reply as large as it may be", () => {
   it("drops the ends of its lists, no more than must go, and says how many", async () => {
     const paths = Array.from({ length: LIMITS.replyFiles }, (_, n) => `/home/user/${`${"图".repeat(80)}/`.repeat(16)}${n}`);
