@@ -246,7 +246,7 @@ export class Executions {
       id === null
         ? "Wait a moment, or use another context."
         : `The first of them, ${id}, may take until ${stopsAt}: wait for it with get_execution, stop it with cancel_execution and its execution_id, or use another context (create_context).`;
-    return new KernelboxError("limit_exceeded", `${waiting} executions wait in this context, as many as may.`, hint, {
+    return new KernelboxError("limit_exceeded", `The queue of this context was full; ${waiting} executions wait in it now.`, hint, {
       details: { waiting, running_execution_id: id, stops_at: stopsAt },
     });
   }

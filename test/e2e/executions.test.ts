@@ -306,7 +306,7 @@ describe("order", () => {
     expect(refused).toHaveLength(1);
     expect(refused[0]?.error).toMatchObject({
       code: "limit_exceeded",
-      message: "100 executions wait in this context, as many as may.",
+      message: "The queue of this context was full; 100 executions wait in it now.",
       hint: expect.stringContaining(first),
       details: { running_execution_id: first, waiting: 100 },
     });
