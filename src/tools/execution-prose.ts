@@ -22,7 +22,9 @@ export function prose(reply: ExecutionFields): string {
   const { state } = reply;
   if (state.variables === "lost") parts.push(state.message ?? "Variables are lost.");
   const kept = state.variables === "kept" && (reply.status === "timeout" || reply.status === "cancelled") ? "; variables are kept" : "";
-  parts.push(`${HEADLINES[reply.status]} (${reply.duration_ms} ms${kept}).`);
+  const headline =
+    reply.status === "died" && reply.started_at === null ? "The sandbox was lost before this began" : HEADLINES[reply.status];
+  parts.push(`${headline} (${reply.duration_ms} ms${kept}).`);
   if (reply.stdout !== "") parts.push(fenced("stdout", reply.stdout));
   if (reply.stderr !== "") parts.push(fenced("stderr", reply.stderr));
   if (reply.error !== null) parts.push(fenced("error", errorText(reply.error)));
