@@ -3,9 +3,11 @@ import { legible, quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 
 /** A chart for those who read text: what it is, and its data in so many rows as a reader takes in. */
-export function chartText(figure: Figure): string {
-  if (figure.kind !== "figure") return chartLines(figure, LIMITS.chartRows).join("\n");
-  const rows = Math.max(3, Math.floor((LIMITS.chartRows * 2) / Math.max(1, figure.charts.length)));
+export function chartText(figure: Figure, figures = 1): string {
+  // Beside few figures each is told in full; of many, each in fewer rows.
+  const rowsMax = Math.max(5, Math.min(LIMITS.chartRows, Math.floor((3 * LIMITS.chartRows) / figures)));
+  if (figure.kind !== "figure") return chartLines(figure, rowsMax).join("\n");
+  const rows = Math.max(3, Math.floor((rowsMax * 2) / Math.max(1, figure.charts.length)));
   const total = figure.charts_total ?? figure.charts.length;
   const head = [`${total} ${total === 1 ? "chart" : "charts"}${titled(figure.title)}`];
   return [...head, ...figure.charts.flatMap((one, at) => [`[${at + 1}]`, ...chartLines(one, rows)])].join("\n");

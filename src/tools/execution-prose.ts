@@ -29,7 +29,8 @@ export function prose(reply: ExecutionFields): string {
   if (reply.stderr !== "") parts.push(fenced("stderr", reply.stderr));
   if (reply.error !== null) parts.push(fenced("error", errorText(reply.error)));
   if (reply.result !== null) parts.push(fenced("result", reply.result));
-  for (const output of reply.outputs) parts.push(outputText(output, reply.result));
+  const figures = reply.outputs.filter(({ chart }) => chart !== null).length;
+  for (const output of reply.outputs) parts.push(outputText(output, reply.result, figures));
   for (const file of reply.files) parts.push(`File ${file.change}: ${quoted(file.path)} (${file.size_bytes} bytes) ${file.uri}`);
   for (const cut of reply.truncated) {
     parts.push(`${cut.field} is shown in part (${cut.total_bytes} bytes in all); the rest: read_file with path "${cut.rest}".`);
@@ -39,14 +40,14 @@ export function prose(reply: ExecutionFields): string {
   return parts.join("\n");
 }
 
-function outputText(output: ExecutionFields["outputs"][number], result: string | null): string {
+function outputText(output: ExecutionFields["outputs"][number], result: string | null, figures: number): string {
   const size = output.width_px === null ? "" : `, ${output.width_px} × ${output.height_px} px`;
   const head = `Output ${output.n}: ${legible(output.type)}${size}, ${output.size_bytes} bytes, ${output.uri}`;
   const parts = [head];
   const others = output.mime_types.filter((type) => type !== output.type && type !== "text/plain");
   if (others.length > 0) parts.push(`It is also kept as ${others.map(legible).join(", ")}: append /TYPE to its uri.`);
   if (output.text !== null && !isShownPicture(output.type) && !isTold(output.text, result)) parts.push(fenced("text", output.text));
-  if (output.chart !== null) parts.push(fenced("chart", chartText(output.chart as Figure)));
+  if (output.chart !== null) parts.push(fenced("chart", chartText(output.chart as Figure, figures)));
   return parts.join("\n");
 }
 
