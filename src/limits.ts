@@ -41,6 +41,8 @@ export const LIMITS = {
   replyEnvelopeBytes: 2 * KB,
   replyTextCharacters: 20_000,
   replyErrorCharacters: 8_000,
+  /** What is told of an output that reads as text. */
+  replyOutputTextCharacters: 2_000,
   replyResultJsonBytes: 64 * KB,
   replyOutputs: 50,
   replyNotices: 50,

@@ -12,5 +12,5 @@ export interface ContextRecord {
   /** Highest incarnation that was told to a caller. */
   lastIncarnation: number;
   /** A loss that no reply has told yet: with the whole sandbox, or by an execution whose caller had left. */
-  untoldLoss?: { reason: LossReason; message: string; executionId?: string } | undefined;
+  untoldLoss?: { reason: LossReason; message: string; by?: { executionId: string; incarnation: number } } | undefined;
 }

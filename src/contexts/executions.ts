@@ -214,7 +214,13 @@ export class Executions {
     const result = execution.result();
     if (result.status !== "queued") return result;
     const before = this.#before(execution).length;
-    const notices = before === 0 ? result.notices : [...result.notices, `${before} executions of its context come before it.`];
+    const notices =
+      before === 0
+        ? result.notices
+        : [
+            ...result.notices,
+            `${before === 1 ? "1 execution of its context comes" : `${before} executions of its context come`} before it.`,
+          ];
     return { ...result, notices, stopsAt: this.#latestEnd([...this.#before(execution), execution]) };
   }
 
@@ -240,7 +246,7 @@ export class Executions {
       id === null
         ? "Wait a moment, or use another context."
         : `The first of them, ${id}, may take until ${stopsAt}: wait for it with get_execution, stop it with cancel_execution and its execution_id, or use another context (create_context).`;
-    return new KernelboxError("limit_exceeded", `${waiting} executions wait in this context, as many as may.`, hint, {
+    return new KernelboxError("limit_exceeded", `The queue of this context was full; ${waiting} executions wait in it now.`, hint, {
       details: { waiting, running_execution_id: id, stops_at: stopsAt },
     });
   }

@@ -12,7 +12,6 @@ import { plainText, TerminalText } from "./terminal-text.ts";
 /** Our kernel's own type for a last value that is JSON (sandbox/kernelbox/kernels). */
 export const VALUE_TYPE = "application/vnd.kernelbox.value+json";
 
-const OUTPUT_TEXT_CHARACTERS = 2_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
 
 interface StreamFold {
@@ -236,6 +235,7 @@ export class ExecutionFold {
   #updateOutput(mime: MimeBundle, displayId: string | null | undefined): FoldedOutput | undefined {
     const n = displayId == null ? undefined : this.#displayIds.get(displayId);
     if (n === undefined) return this.#addOutput(mime, displayId);
+    mime.delete(VALUE_TYPE);
     if (n < this.#firstOutput) return undefined;
     this.#outputs = this.#outputs.map((output) => (output.n === n ? describe(n, mime) : output));
     return { n, mime };
@@ -342,7 +342,7 @@ function describe(n: number, mime: MimeBundle): Output {
     n,
     type,
     mimeTypes: [...mime.keys()].filter((name) => name !== CHART_TYPE),
-    text: text === null ? null : boundedPlain(text, OUTPUT_TEXT_CHARACTERS).text,
+    text: text === null ? null : boundedPlain(text, LIMITS.replyOutputTextCharacters).text,
     widthPx: size?.widthPx ?? null,
     heightPx: size?.heightPx ?? null,
     sizeBytes: value === undefined ? 0 : mimeValueBytes(value),

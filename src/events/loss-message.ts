@@ -34,6 +34,12 @@ export function earlierLossMessage(death: Death): string {
   return `Variables from before this call are lost: ${lossCause(death)}. This code ran on a new kernel.`;
 }
 
+/** Code that nobody waited for may have run since, and what that made is there. */
+export function leftLossMessage(death: Death, executionId: string, isItsOwn: boolean): string {
+  const whose = isItsOwn ? `execution ${executionId} and before it` : `before execution ${executionId}`;
+  return `Variables from ${whose} are lost: ${lossCause(death)}. This code ran on a newer kernel.`;
+}
+
 /** With a sandbox go its contexts; a context of one's own does not come back. */
 export function sandboxLossMessage(why: string): string {
   return `All variables and files are lost: the sandbox is gone (${why}). Call again without ids to get a new one.`;

@@ -1,6 +1,6 @@
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { Source } from "./sources.ts";
+import type { Source } from "./source.ts";
 import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, leadingContinuations, textOf } from "./utf8.ts";
 
 export interface LineWindow {

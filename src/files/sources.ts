@@ -6,21 +6,8 @@ import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
 import { typeOfName } from "./media-type.ts";
 import { contextNotebook, type ListedNotebook, listNotebooks } from "./notebooks/context-notebook.ts";
+import type { Source } from "./source.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
-
-/** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
-export interface Source {
-  uri: string;
-  sandboxId: string;
-  /** Absolute path in the sandbox; the URI for what is not a file there. */
-  path: string;
-  sizeBytes: number;
-  mimeType: string;
-  modifiedAt: string | null;
-  mode: string | null;
-  /** Gives the bytes in pieces until there are no more or `onData` returns false. */
-  stream(offset: number, limit: number | undefined, onData: (chunk: Buffer) => boolean): Promise<void>;
-}
 
 type StoredAddress = Exclude<ResourceAddress, { kind: "file" } | { kind: "notebook" }>;
 

@@ -259,6 +259,8 @@ export class ExecutionRecord {
     } catch (cause) {
       this.#omittedForms += kept.forms.length;
       this.#giveBack(kept.bytes);
+      // What a full disk took of it would keep the disk full.
+      await rm(this.#fileOf(n), { force: true }).catch(() => {});
       throw cause;
     }
   }

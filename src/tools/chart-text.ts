@@ -3,10 +3,13 @@ import { legible, quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 
 /** A chart for those who read text: what it is, and its data in so many rows as a reader takes in. */
-export function chartText(figure: Figure): string {
-  if (figure.kind !== "figure") return chartLines(figure, LIMITS.chartRows).join("\n");
-  const rows = Math.max(3, Math.floor((LIMITS.chartRows * 2) / Math.max(1, figure.charts.length)));
-  const head = [`${figure.charts_total ?? figure.charts.length} charts${titled(figure.title)}`];
+export function chartText(figure: Figure, figures = 1): string {
+  // Beside few figures each is told in full; of many, each in fewer rows.
+  const rowsMax = Math.max(5, Math.min(LIMITS.chartRows, Math.floor((3 * LIMITS.chartRows) / figures)));
+  if (figure.kind !== "figure") return chartLines(figure, rowsMax).join("\n");
+  const rows = Math.max(3, Math.floor((rowsMax * 2) / Math.max(1, figure.charts.length)));
+  const total = figure.charts_total ?? figure.charts.length;
+  const head = [`${total} ${total === 1 ? "chart" : "charts"}${titled(figure.title)}`];
   return [...head, ...figure.charts.flatMap((one, at) => [`[${at + 1}]`, ...chartLines(one, rows)])].join("\n");
 }
 
@@ -103,7 +106,7 @@ function seriesLines(series: ChartSeries, kind: string, rows: number): string[] 
 function spanOf(column: string, values: unknown[], series: ChartSeries): string {
   if (column === "y" && series.y_min !== undefined) return `y ${cell(series.y_min)} to ${cell(series.y_max)}`;
   const known = values.filter((value) => typeof value === "number");
-  if (known.length > 0) return `${column} ${Math.min(...known)} to ${Math.max(...known)}`;
+  if (known.length > 0) return `${column} ${cell(Math.min(...known))} to ${cell(Math.max(...known))}`;
   return column === "x" ? `x ${cell(values[0])} to ${cell(values.at(-1))}` : "";
 }
 

@@ -1,7 +1,7 @@
 import type { ExecutionReply } from "../contexts/executions.ts";
 import { clip } from "../events/bounded-text.ts";
 import { plainText } from "../events/terminal-text.ts";
-import { legible } from "../files/quoted.ts";
+import { escaped } from "../files/quoted.ts";
 import { outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { jsonBytes } from "./reply-size.ts";
@@ -63,7 +63,7 @@ function page(events: EventFields[], lines: string[], lastEvent: number, last: n
 
 /** A line that the event's text cannot break. */
 function lineOf({ seq, timestamp, type, data }: EventFields): string {
-  return `${seq} ${timestamp} ${type} ${legible(JSON.stringify(mapStrings(data, plainText)))}`;
+  return `${seq} ${timestamp} ${type} ${escaped(JSON.stringify(mapStrings(data, plainText)))}`;
 }
 
 async function dataOf(record: ExecutionRecord, event: StoredEvent): Promise<Record<string, unknown>> {

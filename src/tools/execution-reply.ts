@@ -128,7 +128,7 @@ function nextSteps({ executionId, result }: ExecutionReply): string[] {
   if (result.status !== "running" && result.status !== "queued") return [];
   const until = result.stopsAt === null ? "" : ` It is stopped at ${result.stopsAt} at the latest.`;
   return [
-    `The code goes on.${until} Wait for its end with get_execution, execution_id ${executionId} and wait_s ${LIMITS.waitSeconds}; stop it with cancel_execution.`,
+    `${result.status === "running" ? "The code goes on." : "The code has not begun."}${until} Wait for its end with get_execution, execution_id ${executionId} and wait_s ${LIMITS.waitSeconds}; stop it with cancel_execution.`,
   ];
 }
 

@@ -6,7 +6,7 @@ import { pictureType } from "../files/picture-type.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { quoted } from "../files/quoted.ts";
 import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
-import type { Source } from "../files/sources.ts";
+import type { Source } from "../files/source.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";

@@ -28,11 +28,16 @@ const BYTES_MIN = 10_000;
 export async function shownPictures(reply: ExecutionReply, room: number, makeFit: Fit): Promise<ShownPictures> {
   const shown: ShownPictures = { blocks: [], notices: [] };
   const outputs = picturesAmong(reply.result.outputs);
-  const doAllFit = outputs.reduce((sum, output) => sum + blockBytes(output.sizeBytes), 0) <= room;
+  const doAllFit = bytesOf(outputs) <= room;
+  const isSmall = (output: Output) => doAllFit || (isWithinPixels(output) && blockBytes(output.sizeBytes) <= room / outputs.length);
+  const leftOut: Output[] = [];
   let left = room;
   let fitted = 0;
   for (const [index, output] of outputs.entries()) {
-    const share = doAllFit ? left : Math.floor(left / (outputs.length - index));
+    const others = outputs.slice(index + 1);
+    // What small ones leave is for the large ones, as many as can be made smaller: those behind them are left out anyway.
+    const large = Math.min(others.filter((other) => !isSmall(other)).length, Math.max(0, LIMITS.replyImagesFitted - fitted - 1));
+    const share = isSmall(output) ? left : Math.floor((left - bytesOf(others.filter(isSmall))) / (1 + large));
     const bytesMax = Math.min(LIMITS.replyImageBytes, Math.floor(((share - BLOCK_FORM_BYTES) * 3) / 4));
     const uri = outputUri(reply.executionId, output.n);
     const stored = await reply.record.readOutput(output.n, output.type);
@@ -49,13 +54,17 @@ export async function shownPictures(reply: ExecutionReply, room: number, makeFit
     let block: Pick<Picture, "bytes" | "mimeType"> | undefined = { bytes: stored.bytes, mimeType };
     if (stored.bytes.length > bytesMax || !isWithinPixels(output)) {
       const smaller = bytesMax < BYTES_MIN || fitted++ >= LIMITS.replyImagesFitted ? undefined : await makeFit(stored.bytes, bytesMax);
-      shown.notices.push(smaller === undefined ? leftOutNotice(output, uri) : smallerNotice(output, uri, smaller));
+      if (smaller === undefined) leftOut.push(output);
+      else shown.notices.push(smallerNotice(output, uri, smaller));
       block = smaller;
     }
     if (block === undefined) continue;
     left -= blockBytes(block.bytes.length);
     shown.blocks.push({ type: "image", data: block.bytes, mimeType: block.mimeType });
   }
+  const [first] = leftOut;
+  if (leftOut.length > 1) shown.notices.push(allLeftOutNotice(leftOut));
+  else if (first !== undefined) shown.notices.push(leftOutNotice(first, outputUri(reply.executionId, first.n)));
   return shown;
 }
 
@@ -72,12 +81,21 @@ function picturesAmong(outputs: Output[]): Output[] {
   return outputs.filter((output) => isShownPicture(output.type));
 }
 
+function bytesOf(outputs: Output[]): number {
+  return outputs.reduce((sum, output) => sum + blockBytes(output.sizeBytes), 0);
+}
+
 function blockBytes(bytes: number): number {
   return base64Bytes(bytes) + BLOCK_FORM_BYTES;
 }
 
 function leftOutNotice(output: Output, uri: string): string {
   return `Picture ${output.n} (${sizeOf(output)}) is too large for this reply: save a smaller one, or see ${uri}.`;
+}
+
+/** Shorter than a notice for each: where they are their outputs say. */
+function allLeftOutNotice(outputs: Output[]): string {
+  return `Pictures ${outputs.map(({ n }) => n).join(", ")} are too large for this reply: save smaller ones, or see their uris.`;
 }
 
 function smallerNotice(output: Output, uri: string, smaller: Pick<Picture, "widthPx" | "heightPx">): string {

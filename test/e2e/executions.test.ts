@@ -74,7 +74,7 @@ describe("the soft deadline", () => {
     await client.run(slow(3), { context_id, background: true, timeout_s: 100 });
     const queued = await client.run("'second'", { context_id, timeout_s: 10 });
     expect(queued.structured).toMatchObject({ status: "queued", started_at: null });
-    expect(queued.structured.notices.join()).toContain("1 executions of its context come before it");
+    expect(queued.structured.notices.join()).toContain("1 execution of its context comes before it");
     const latest = Date.parse(queued.structured.stops_at) - Date.now();
     expect(latest > 100_000 && latest < 110_000).toBe(true);
     expect((await get(queued.structured.execution_id, { wait_s: 20 })).structured).toMatchObject({ status: "ok", result: "'second'" });
@@ -306,7 +306,7 @@ describe("order", () => {
     expect(refused).toHaveLength(1);
     expect(refused[0]?.error).toMatchObject({
       code: "limit_exceeded",
-      message: "100 executions wait in this context, as many as may.",
+      message: "The queue of this context was full; 100 executions wait in it now.",
       hint: expect.stringContaining(first),
       details: { running_execution_id: first, waiting: 100 },
     });

@@ -64,6 +64,37 @@ describe("a loss whose reply nobody got", () => {
     expect((await client.run("1")).structured.state.variables).toBe("kept");
   });
 
+  it("is told once, whatever cost the variables after it", async () => {
+    await using client = await startClient();
+    const ended = async (code: string) => {
+      const { execution_id, context_id } = (await client.run(code, { background: true })).structured;
+      await eventually(
+        () => client.call("get_context", { context_id }),
+        (reply) => reply.structured.state === "idle" && reply.structured.queued === 0,
+        10_000,
+      );
+      return { execution_id, context_id };
+    };
+    const { context_id } = await ended("import os\nos._exit(3)");
+    await client.call("restart_context", { context_id });
+    expect((await client.run("x = 1")).structured.state).toMatchObject({ variables: "lost", reason: "restarted" });
+    expect((await client.run("x")).structured).toMatchObject({ result: "1", state: { variables: "kept" } });
+  });
+
+  it("is not said of what was made since", async () => {
+    await using client = await startClient();
+    const lost = (await client.run("import os, time\ntime.sleep(0.5)\nos._exit(3)", { background: true })).structured;
+    const since = (await client.run("x = 7", { background: true })).structured;
+    await eventually(
+      () => client.call("get_execution", { execution_id: since.execution_id }),
+      (reply) => reply.structured.status === "ok",
+      10_000,
+    );
+    const { structured } = await client.run("x");
+    expect(structured).toMatchObject({ result: "7", state: { variables: "lost", reason: "exited" } });
+    expect(structured.state.message).toMatch(`Variables from execution ${lost.execution_id} and before it are lost`);
+  });
+
   it("is not laid to the code that is cancelled after it", async () => {
     await using client = await startClient();
     await client.run("import os, threading\nthreading.Timer(0.2, lambda: os._exit(3)).start()");

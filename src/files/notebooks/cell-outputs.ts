@@ -4,6 +4,7 @@ import { VALUE_TYPE } from "../../events/fold.ts";
 import { LIMITS } from "../../limits.ts";
 import type { StoredEvent } from "../../store/event-log.ts";
 import type { DisplayForms } from "./shared-displays.ts";
+import type { Display, ShownDisplay } from "./shown-display.ts";
 
 /** Forms that only our kernels give and only our replies tell. */
 const OURS: ReadonlySet<string> = new Set([VALUE_TYPE, CHART_TYPE]);
@@ -16,15 +17,6 @@ export type NotebookOutput =
   | { output_type: "error"; ename: string; evalue: string; traceback: string[] };
 
 type Event<T extends StoredEvent["type"]> = Extract<StoredEvent, { type: T }>;
-type Display = Extract<StoredEvent, { output: number | null }>;
-/** The event that it was shown with last. */
-export interface ShownDisplay {
-  kind: "display";
-  event: Display;
-  /** It was no display of this cell that the code updated. */
-  isUpdate: boolean;
-  shownAs: "display_data" | "execute_result";
-}
 type Entry = { kind: "stream"; name: "stdout" | "stderr"; text: string } | ShownDisplay | { kind: "error"; data: Event<"error">["data"] };
 
 const JSON_TYPE = /^application\/(.*\+)?json$/;

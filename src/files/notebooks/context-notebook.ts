@@ -1,6 +1,6 @@
 import { LIMITS } from "../../limits.ts";
 import type { ExecutionRecords } from "../../store/execution-records.ts";
-import type { Source } from "../sources.ts";
+import type { Source } from "../source.ts";
 import { notebookUri } from "../uris.ts";
 import { type History, notebookPieces } from "./notebook.ts";
 

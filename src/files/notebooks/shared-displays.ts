@@ -1,5 +1,5 @@
 import type { MimeBundle } from "../../events/event.ts";
-import type { ShownDisplay } from "./cell-outputs.ts";
+import type { ShownDisplay } from "./shown-display.ts";
 
 /** Where the displays of an execution are. */
 export interface Displays {

@@ -84,6 +84,21 @@ describe("a chart as text", () => {
     expect(text).toContain("\n  999 | 999\n");
   });
 
+  it("is shorter beside many others", () => {
+    const x = Array.from({ length: 100 }, (_, n) => n);
+    const figure = read({ ...line, series: [{ label: null, x, y: x }] }) as never;
+    const rows = (figures: number) => chartText(figure, figures).split("\n").length - 4;
+    expect([1, 3, 6, 12, 50].map(rows)).toEqual([20, 20, 10, 5, 5]);
+    expect(chartText(figure, 50)).toContain("(5 of 100 rows, evenly spread)");
+  });
+
+  it("rounds a range like the values, and counts in words that fit", () => {
+    const x = Array.from({ length: 2 * LIMITS.chartRows + 1 }, (_, n) => n + 0.123456789);
+    const text = textOf({ kind: "figure", title: "By city", charts: [{ ...line, series: [{ label: null, x, y: x }] }] });
+    expect(text.split("\n")[0]).toBe('1 chart "By city"');
+    expect(text).toContain("x 0.123457 to 40.1235; y 0.123457 to 40.1235");
+  });
+
   it("reads histograms by bins, boxes by quartiles, pies by shares, heatmaps by cells", () => {
     const one = (kind: string, more: object) => textOf({ kind, title: "", series: [{ label: null, ...more }] });
     expect(one("histogram", { edges: [0, 1, 2], counts: [5, 6] })).toContain("  bin | count\n  0 to 1 | 5\n  1 to 2 | 6");

@@ -37,6 +37,16 @@ describe("folding events into a result", () => {
     });
   });
 
+  it("lists a value that a display is updated with as it lists one that is shown", () => {
+    const fold = new ExecutionFold();
+    const value = (text: string) => ({ "text/plain": `'${text}'`, [VALUE_TYPE]: `"${text}"` });
+    fold.add(display(value("a"), { display_id: "d" }));
+    const [shown] = fold.result().outputs;
+    const updated = fold.add(event("update_display_data", { mime: value("b"), display_id: "d" }));
+    expect(fold.result().outputs).toEqual([{ ...shown, text: "'b'" }]);
+    expect([...(updated?.mime.keys() ?? [])]).toEqual(["text/plain"]);
+  });
+
   it("takes the last value as text and as JSON, and lists its rich forms", () => {
     const fold = new ExecutionFold();
     fold.add(event("execute_result", { mime: { "text/plain": "{'a': 1}", [VALUE_TYPE]: '{"a":1}' } }));

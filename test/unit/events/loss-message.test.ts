@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { earlierLossMessage, lossMessage, lossSchema } from "../../../src/events/loss-message.ts";
+import { earlierLossMessage, leftLossMessage, lossMessage, lossSchema } from "../../../src/events/loss-message.ts";
 
 const GIB = 2 ** 30;
 
@@ -22,6 +22,10 @@ describe("what is told of a loss", () => {
     [{ reason: "restarted" }, "restart_context was called"],
   ] as const)("%j", (death, words) => {
     expect(lossMessage(death)).toContain(words);
+    expect(leftLossMessage(death, "exe_1", true)).toMatch(
+      /^Variables from execution exe_1 and before it are lost: .*\. This code ran on a newer kernel\.$/,
+    );
+    expect(leftLossMessage(death, "exe_1", false)).toMatch(/^Variables from before execution exe_1 are lost: /);
     expect(earlierLossMessage(death)).toMatch(/^Variables from before this call are lost: .*\. This code ran on a new kernel\.$/);
   });
 

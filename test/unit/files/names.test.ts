@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { legible, quoted } from "../../../src/files/quoted.ts";
 import { decodeText, readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
-import type { Source } from "../../../src/files/sources.ts";
+import type { Source } from "../../../src/files/source.ts";
 import { executionUri, fileTarget, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
 import { characterBoundary } from "../../../src/files/utf8.ts";
 import { LIMITS } from "../../../src/limits.ts";

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -132,6 +132,15 @@ describe("the full copy of executions", () => {
     expect(record.stdout.droppedBytes).toBe(5_000_000);
     expect(record.notices()).toHaveLength(3);
     expect(record.notices().join()).not.toMatch(/ENOTDIR|EEXIST|exe_1/);
+  });
+
+  it.skipIf(process.platform !== "linux")("leaves nothing on a disk that is full of what it could not keep whole", async () => {
+    const record = open("exe_1");
+    await mkdir(join(dir, "exe_1"));
+    await symlink("/dev/full", join(dir, "exe_1", "output-1"));
+    for (const n of [1, 2]) await record.putOutput(n, new Map([["image/png", { bytes: Buffer.alloc(100_000) }]]));
+    expect(await readdir(join(dir, "exe_1"))).toEqual(["output-2"]);
+    expect(record.notices().join()).toContain("1 forms of outputs");
   });
 
   it("that is removed while it is written leaves nothing, and takes nothing more", async () => {

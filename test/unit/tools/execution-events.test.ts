@@ -124,6 +124,8 @@ describe("events as a reply gives them", () => {
     await say("stream", { name: "stdout", text: "\u001b[31mred\u001b[0m\u202eodd\n2 2026 status {}\n" });
     const { text, events } = await eventsPage(record, 0, ROOM);
     expect(text?.split("\n")).toHaveLength(2);
+    // JSON as it is, its quotes too.
+    expect(text).toContain('stream {"name":"stdout","text":"red');
     expect(text?.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\[31m/u);
     expect(events[0]?.data.text).toContain("\u001b[31mred");
   });

@@ -10,6 +10,7 @@ import { toolResult } from "../../../src/mcp/content.ts";
 import { ExecutionRecords } from "../../../src/store/execution-records.ts";
 import { executionReply } from "../../../src/tools/execution-reply.ts";
 import { replyBytes } from "../../../src/tools/reply-size.ts";
+import type { Fit } from "../../../src/tools/shown-pictures.ts";
 
 let dir: string;
 let records: ExecutionRecords;
@@ -36,7 +37,9 @@ const html = (n: number): Said => ["display_data", { mime: { "text/html": "<b>",
 const noSmaller = async () => undefined;
 
 /** What a host gets for what an execution said. */
-async function replyTo(...said: Said[]) {
+const replyTo = (...said: Said[]) => fittedReplyTo(noSmaller, ...said);
+
+async function fittedReplyTo(makeFit: Fit, ...said: Said[]) {
   const ids = { executionId: "exe_1", contextId: "ctx_1", sandboxId: "sbx_1", language: "python" };
   const record = await records.open({ ...ids, principal: "local" });
   const fold = new ExecutionFold();
@@ -45,11 +48,11 @@ async function replyTo(...said: Said[]) {
     const output = fold.add(eventFromWire(wireEventSchema.parse(wire), attachments ?? Buffer.alloc(0)) as ExecutionEvent);
     for (const kept of [output, fold.takeWhole()]) if (kept !== undefined) await record.putOutput(kept.n, kept.mime);
   }
-  const reply = await executionReply({ ...ids, result: { ...fold.result(), status: "ok" }, record }, noSmaller);
+  const reply = await executionReply({ ...ids, result: { ...fold.result(), status: "ok" }, record }, makeFit);
   const result = toolResult(reply);
   const bytes = Buffer.byteLength(JSON.stringify(result));
   expect(bytes).toBeLessThanOrEqual(replyBytes(reply));
-  const blocks = result.content as { type: string; text: string; name: string; mimeType: string }[];
+  const blocks = result.content as { type: string; text: string; data: string; name: string; mimeType: string }[];
   return {
     bytes,
     structured: reply.structured,
@@ -59,6 +62,39 @@ async function replyTo(...said: Said[]) {
     record,
   };
 }
+
+describe("the text of a reply", () => {
+  it("tells a table once, which is a result and an output", async () => {
+    const rows = (count: number) => Array.from({ length: count }, (_, n) => `row ${n} of the table`).join("\n");
+    for (const table of ["  a\n0 1", rows(200), rows(3_000)]) {
+      const mime = { "text/plain": table, "text/html": "<table>" };
+      const { text, structured } = await replyTo(["execute_result", { mime }], ["display_data", { mime: { "text/plain": "0 1" } }]);
+      expect(text.split(table.slice(0, 6))).toHaveLength(2);
+      // Only that of another output.
+      expect(text.split("```text")).toHaveLength(2);
+      expect(structured.outputs[0]?.text).toContain(table.slice(0, 6));
+    }
+  });
+
+  it("says once what a syntax error is", async () => {
+    const traceback = ["  Cell In[1], line 1\n    f(:\n      ^\nSyntaxError: invalid syntax"];
+    const { text } = await replyTo(["error", { name: "SyntaxError", value: "invalid syntax (99.py, line 1)", traceback }]);
+    expect(text.split("invalid syntax")).toHaveLength(2);
+    const other = await replyTo(["error", { name: "ValueError", value: "more (than, line)", traceback: ["  ValueError: more"] }]);
+    expect(other.text).toContain("ValueError: more (than, line)");
+  });
+
+  it("does not say of code that waits that it goes on, nor of code that never began that it ran", async () => {
+    const ids = { executionId: "exe_2", contextId: "ctx_1", sandboxId: "sbx_1", language: "python" };
+    const record = records.open({ ...ids, principal: "local" });
+    const fold = new ExecutionFold();
+    const queued = await executionReply({ ...ids, result: fold.result(), record }, noSmaller);
+    expect(queued.structured.notices).toEqual([expect.stringMatching(/^The code has not begun\. Wait for its end with get_execution, /)]);
+    fold.end("died", "sandbox_lost", "All is lost.");
+    const [block] = (await executionReply({ ...ids, result: fold.result(), record }, noSmaller)).blocks;
+    expect(block).toMatchObject({ text: expect.stringMatching(/^All is lost\.\nThe sandbox was lost before this began \(0 ms\)\./) });
+  });
+});
 
 describe("a reply as large as it may be", () => {
   it("drops the ends of its lists, no more than must go, and says how many", async () => {
@@ -121,7 +157,9 @@ describe("a reply as large as it may be", () => {
     expect(bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
     expect(structured.stderr.isWellFormed()).toBe(true);
     expect(structured.notices.join()).toContain("9 more notices");
-    expect(structured.notices.filter((notice) => notice.startsWith("Picture"))).toHaveLength(20 - images.length);
+    const leftOut = structured.outputs.filter(({ type }) => type === "image/png").slice(images.length);
+    expect(leftOut.length).toBeGreaterThan(1);
+    expect(structured.notices.join()).toContain(`Pictures ${leftOut.map(({ n }) => n).join(", ")} are too large`);
   });
 
   it("leaves out charts past what models take, and before texts where all is too large", async () => {
@@ -162,9 +200,29 @@ describe("a reply as large as it may be", () => {
     expect(over.images).toHaveLength(0);
     expect(over.text).toContain("too large for this reply");
     const two = await replyTo(of(400_000), of(400_000), of(50_000));
-    // Each has its share; a smaller form of the others would have been made where there is a sandbox to make it.
-    expect(two.images).toHaveLength(1);
-    expect(two.structured.notices).toEqual([expect.stringContaining("Picture 1"), expect.stringContaining("Picture 2")]);
+    // Each has its share; a smaller form of the first would have been made where there is a sandbox to make it.
+    expect(two.images.map(({ data }) => data.length)).toEqual([400_000, 50_000].map((bytes) => Math.ceil(bytes / 3) * 4));
+    expect(two.structured.notices).toEqual([expect.stringContaining("Picture 1 ")]);
+  });
+
+  it("uses the room for those that are shown, where there are more than can be made smaller", async () => {
+    const of = (bytes: number) => picture(Buffer.concat([PNG, Buffer.alloc(bytes - PNG.length)]));
+    const makeFit = async (_: Buffer, bytesMax: number) => ({
+      bytes: Buffer.concat([PNG, Buffer.alloc(bytesMax - PNG.length)]),
+      mimeType: "image/png" as const,
+      widthPx: 1,
+      heightPx: 1,
+    });
+    for (const count of [11, 25, 50]) {
+      const { bytes, images } = await fittedReplyTo(makeFit, ...Array.from({ length: count }, () => of(1_000_000)));
+      expect(images).toHaveLength(LIMITS.replyImagesFitted);
+      expect(bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
+      expect(bytes).toBeGreaterThan(0.95 * LIMITS.replyBytes);
+    }
+    // Each of these is larger than an equal share, and none takes the room of the small ones behind.
+    const mixed = await fittedReplyTo(makeFit, ...Array.from({ length: 20 }, () => of(40_000)), of(5_000), of(5_000));
+    expect(mixed.images.length).toBeGreaterThan(15);
+    expect(mixed.images.slice(-2).map(({ data }) => data.length)).toEqual([6_668, 6_668]);
   });
 
   it("leaves the value away whose JSON grows when it is written again", async () => {

@@ -1,0 +1,13 @@
+/** Anything that can be read by name: a file of a sandbox, or what an execution left in the store. */
+export interface Source {
+  uri: string;
+  sandboxId: string;
+  /** Absolute path in the sandbox; the URI for what is not a file there. */
+  path: string;
+  sizeBytes: number;
+  mimeType: string;
+  modifiedAt: string | null;
+  mode: string | null;
+  /** Gives the bytes in pieces until there are no more or `onData` returns false. */
+  stream(offset: number, limit: number | undefined, onData: (chunk: Buffer) => boolean): Promise<void>;
+}
