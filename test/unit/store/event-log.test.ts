@@ -140,7 +140,7 @@ describe("past the bounds", () => {
     }
     expect(last).toMatchObject({ seq: 10, data: { text: "" }, omittedBytes: 4 });
     expect(text).toBe(LIMITS.spoolBytesPerExecution - 1);
-  });
+  }, 60_000);
 
   it("pieces of streams are dropped and counted, and what else comes is kept", async () => {
     const metadata = { a: "x".repeat(16_000) };
