@@ -45,7 +45,10 @@ describe("the end of a shell in Bash", async () => {
     await run("x=41; (sleep 0.3; kill -9 $$) &");
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     incarnation++;
-    expect(await run('echo "${x-unset}"')).toMatchObject({ stdout: "unset\n", state: { variables: "lost", reason: "killed", incarnation } });
+    expect(await run('echo "${x-unset}"')).toMatchObject({
+      stdout: "unset\n",
+      state: { variables: "lost", reason: "killed", incarnation },
+    });
   });
 
   it("comes with the kernel's, and nothing of it stays", async () => {

@@ -203,7 +203,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def _missed_interrupt(group: int) -> list[int]:
-    """What of the group still lives although SIGINT ends it: bash had forked it, and its own handler, which a child has until it is set up, took it."""
+    """What of the group lives although SIGINT ends it: bash had forked it, and its own handler, which a child has until it is set up, took it."""
     missed = []
     for name in os.listdir("/proc"):
         try:
