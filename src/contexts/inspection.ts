@@ -3,6 +3,7 @@ import { plainText } from "../events/terminal-text.ts";
 import { LIMITS } from "../limits.ts";
 import { inspectionSchema, type Missing, type SupervisorInspection } from "../sandboxes/inspection-schema.ts";
 import { type ContextHandle, type Contexts, contextError } from "./contexts.ts";
+import { LANGUAGES, type Language, type LanguageName } from "./languages.ts";
 
 /** A place in code, in Unicode code points from its beginning; without one, its end. */
 export interface CodePlace {
@@ -100,8 +101,13 @@ function usage({ memory_bytes, cpu_s, processes, sandbox }: NonNullable<Supervis
   };
 }
 
-function notices({ missing, variables, packages, complete }: SupervisorInspection, language: string): string[] {
+function notices({ missing, variables, packages, complete, inspect }: SupervisorInspection, language: string): string[] {
   const said: string[] = [];
+  const can: Language | undefined = LANGUAGES[language as LanguageName];
+  if (complete?.matches.length === 0 && can?.completes === false) said.push(`The ${language} kernel cannot complete names.`);
+  if (inspect?.found === false && can?.inspects === false) {
+    said.push(`The ${language} kernel cannot inspect names: look at what they hold with execute_code.`);
+  }
   if (missing.variables !== undefined) said.push(`variables is null: ${WHY_NO_VARIABLES[missing.variables](language)}`);
   if (missing.packages !== undefined)
     said.push(`packages is null: they are listed for python only, and this context's language is ${language}.`);

@@ -14,6 +14,9 @@ export interface Language {
   hasPictures: boolean;
   /** The value of the last expression comes back. */
   hasResult: boolean;
+  /** Names in code can be completed, and inspected; a kernel that cannot answers as if there were none. */
+  completes: boolean;
+  inspects: boolean;
   /** Errors bear the lines that led to them. */
   hasTraceback: boolean;
 }
@@ -24,15 +27,32 @@ const deno = {
   hasPictures: true,
   hasResult: true,
   hasTraceback: true,
+  completes: true,
+  inspects: false,
 } satisfies Partial<Language>;
 
 /** One table of the languages that an image may have: the tools tell it, and test/e2e/languages.test.ts holds the kernels to it. */
 export const LANGUAGES = {
-  python: { about: "IPython", hasPictures: true, hasResult: true, hasTraceback: true },
+  python: { about: "IPython", hasPictures: true, hasResult: true, hasTraceback: true, completes: true, inspects: true },
   javascript: { ...deno, about: "Deno" },
   typescript: { ...deno, about: "Deno, types are not checked" },
-  bash: { about: "an exit code that is not 0 is an error", hasPictures: false, hasResult: false, hasTraceback: false },
-  r: { about: "IRkernel", setsEnvBy: "Sys.setenv()", hasPictures: true, hasResult: true, hasTraceback: true },
+  bash: {
+    about: "an exit code that is not 0 is an error",
+    hasPictures: false,
+    hasResult: false,
+    hasTraceback: false,
+    completes: false,
+    inspects: false,
+  },
+  r: {
+    about: "IRkernel",
+    setsEnvBy: "Sys.setenv()",
+    hasPictures: true,
+    hasResult: true,
+    hasTraceback: true,
+    completes: true,
+    inspects: true,
+  },
 } as const satisfies Record<string, Language>;
 
 export type LanguageName = keyof typeof LANGUAGES;

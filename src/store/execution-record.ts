@@ -205,7 +205,7 @@ export class ExecutionRecord {
     }
     if (this.#events.dropped > 0) {
       notices.push(
-        `${this.#events.dropped} of ${this.#events.last} events are too many to be kept one by one; the texts of streams are kept apart from them.`,
+        `${this.#events.dropped} of ${this.#events.last} events are not kept one by one; the texts of streams are kept apart from them.`,
       );
     }
     if (this.failure !== undefined) notices.push("The server could not write all of this to its disk: it may be full.");

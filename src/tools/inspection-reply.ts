@@ -63,7 +63,11 @@ export function inspectionText({ currentCwd, variables, packages, usage, complet
     );
   }
   if (inspection !== null) {
-    lines.push(inspection.text === null ? "There is no such name." : `What the kernel knows of the name:\n${indented(inspection.text)}`);
+    lines.push(
+      inspection.text === null
+        ? "The kernel tells nothing of such a name."
+        : `What the kernel knows of the name:\n${indented(inspection.text)}`,
+    );
   }
   return [...lines, ...notices.map((notice) => `Note: ${notice}`)];
 }

@@ -169,6 +169,28 @@ describe("names in code", () => {
     expect(none.structured).toMatchObject({ inspection: { found: false, text: null }, completions: { matches: [] } });
   });
 
+  it("that ask objects which end the program cost neither the kernel nor its variables", async () => {
+    const context_id = await contextWith(
+      "class Ends:\n    def __len__(self): raise SystemExit(1)\n    def __getattr__(self, name): raise GeneratorExit\nends = Ends()\nkept = 5",
+    );
+    const { error } = await client.call("get_context", { context_id, inspect: { code: "ends" }, complete: { code: "ends." } });
+    expect(error?.code).not.toBe("kernel_died");
+    expect((await client.run("kept", { context_id })).structured).toMatchObject({ result: "5", state: { variables: "kept" } });
+  });
+
+  it.each(["javascript", "bash"])("are not said to be none where the kernel of %s cannot tell", async (language) => {
+    const { context_id } = (await client.call("create_context", { language })).structured;
+    await client.run(language === "bash" ? "known=1" : "const known = 1", { context_id });
+    const { structured, text } = await client.call("get_context", { context_id, inspect: { code: "known" }, complete: { code: "kno" } });
+    const notices = [
+      ...(language === "bash" ? ["The bash kernel cannot complete names."] : []),
+      expect.stringContaining("cannot inspect names"),
+    ];
+    expect(structured.notices).toEqual(notices);
+    if (language === "javascript") expect(structured.completions.matches).toEqual(["known"]);
+    expect(text).not.toContain("There is no such name");
+  });
+
   it("that take for ever are given up, and code runs on with its variables", async () => {
     const context_id = await contextWith(
       "import time\nclass Slow:\n    def __getattr__(self, name):\n        time.sleep(600)\nslow = Slow()\nkept = 5",

@@ -57,6 +57,16 @@ it("text that is no UTF-8, files that claim to be larger than any, and our own w
   expect(await run("1", { env: { A: "\udcff" } })).toBeUndefined();
 });
 
+it("half of a surrogate pair costs neither what is printed nor what is raised", async () => {
+  const half = await run("print('one \\ud83d')\nprint('two')\n{'a': '\\ud800'}");
+  expect(half).toMatchObject({ status: "ok", stderr: "", stdout: expect.stringMatching(/^one .\ntwo\n$/) });
+  const raised = await run(
+    "from IPython.display import display\ndisplay({'text/plain': '\\udbff'}, raw=True)\nraise ValueError('\\ud800 odd')",
+  );
+  expect(raised).toMatchObject({ status: "error", stderr: "", error: { name: "ValueError", value: expect.stringMatching(/^. odd$/) } });
+  expect(raised.outputs).toHaveLength(1);
+});
+
 it("a cancel that comes as the code begins keeps the variables", async () => {
   await run("kept = 1");
   for (let n = 0; n < 10; n++) {

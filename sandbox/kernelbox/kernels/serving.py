@@ -6,6 +6,7 @@ from typing import Any
 
 import zmq
 from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.jsonutil import json_default
 
 _BACKLOG = 256
 _HIGH_WATER_MARK = 32
@@ -32,6 +33,7 @@ class ServingApp(IPKernelApp):
     def initialize(self, argv: list[str] | None = None) -> None:
         super().initialize(argv)
         _bound_messages(self.session)
+        _send_any_text(self.session)
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """There is none; making a parser for it would cost a fork a sixth of its start."""
@@ -65,6 +67,19 @@ def _bound_messages(session: Any) -> None:
         return send(stream, msg_or_type, content, *args, **options)
 
     session.send = bounded
+
+
+def _send_any_text(session: Any) -> None:
+    """Half of a surrogate pair, as odd file names and cut texts have it, cannot be sent as UTF-8; as JSON's escape it can."""
+    pack = session.pack
+
+    def packed(value: Any) -> bytes:
+        try:
+            return bytes(pack(value))
+        except UnicodeEncodeError:
+            return json.dumps(value, default=json_default, allow_nan=False).encode()
+
+    session.pack = packed
 
 
 def _bound_content(content: dict[str, Any]) -> None:

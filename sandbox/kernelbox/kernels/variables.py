@@ -1,5 +1,6 @@
 """A kernel that tells its variables, and is looked at without being changed."""
 
+import asyncio
 import time
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -48,7 +49,9 @@ class TellsVariables:
             await handle(stream, ident, parent)
         except KeyboardInterrupt:
             self.session.send(stream, reply, {"status": "aborted"}, parent, ident)  # type: ignore[attr-defined]
-        except Exception:  # noqa: BLE001  whatever the object raised
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # noqa: BLE001  whatever the object raised; SystemExit would end the kernel
             self.session.send(stream, reply, {"status": "error"}, parent, ident)  # type: ignore[attr-defined]
 
 

@@ -153,7 +153,7 @@ describe("past the bounds", () => {
     await record.append({ ...head(++seq), type: "clear_output", data: { wait: true } });
     expect((await all(seq - 3)).map((event) => event.seq)).toEqual([seq - 2, seq]);
     expect(record.stdout.bytes).toBe(7);
-    expect(record.notices()).toEqual([expect.stringMatching(`^1 of ${seq} events are too many`)]);
+    expect(record.notices()).toEqual([expect.stringMatching(`^1 of ${seq} events are not kept one by one`)]);
     while (seq * 16_000 < LIMITS.eventLogBytes * 1.1) {
       seq++;
       await record.append({ ...head(seq), type: "display_data", data: { mime: new Map(), metadata } });
@@ -167,6 +167,6 @@ describe("past the bounds", () => {
     await writeFile(join(dir, "exe_1"), "");
     for (let seq = 1; seq <= 3_000; seq++) await record.append(stream(seq, "text"));
     expect(await all()).toEqual([]);
-    expect(record.notices().join()).toContain("3000 of 3000 events");
+    expect(record.notices().join()).toContain("3000 of 3000 events are not kept");
   });
 });
