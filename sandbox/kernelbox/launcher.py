@@ -53,6 +53,7 @@ _READ_ONCE = (
     "NPY_",
     "MPL",
     "ARROW_",
+    "PANDAS_",
     "IPYTHON",
     "HOME",
 )

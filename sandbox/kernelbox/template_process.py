@@ -47,8 +47,12 @@ class TemplateProcess:
         try:
             self._send(number, order, words)
             return await asyncio.wait_for(pid, limits.FORK_S)
-        except TimeoutError:
-            self._give_up()
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if pid.done() and not pid.cancelled() and pid.exception() is None:
+                # The answer came in the same turn of the loop, and nobody takes it.
+                _kill(pid.result())
+            elif isinstance(error, TimeoutError):
+                self._give_up()
             raise
         finally:
             self._orders.pop(number, None)
@@ -56,7 +60,7 @@ class TemplateProcess:
     def _send(self, number: int, order: Json, words: int) -> None:
         assert self._socket is not None
         with contextlib.suppress(OSError):
-            os.kill(self._pid, signal.SIGCONT)
+            os.killpg(self._pid, signal.SIGCONT)
         # The environment of a context may be larger than a message.
         paper = os.memfd_create("order", os.MFD_CLOEXEC)
         try:
@@ -126,15 +130,12 @@ class TemplateProcess:
         pid = int(message["pid"])
         if waiting is not None and not waiting.done():
             waiting.set_result(pid)
-        elif pid > 1:
+        else:
             # Whoever asked for it has left.
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(pid)
 
     def _give_up(self) -> None:
         """It does not keep to what was agreed, or was stopped."""
-        with contextlib.suppress(OSError):
-            os.kill(self._pid, signal.SIGKILL)
         if self._socket is not None:
             self._ended(self._socket)
 
@@ -142,8 +143,11 @@ class TemplateProcess:
         if self._socket is not ours:
             return
         self._loop.remove_reader(ours)
-        ours.close()
         self._socket = None
+        # The fork that waits is of its group, and may have been stopped.
+        with contextlib.suppress(OSError):
+            os.killpg(self._pid, signal.SIGKILL)
+        self._take_last_answers(ours)
         if not self._ready.done():
             self._ready.set_result(None)
         for waiting in self._orders.values():
@@ -151,3 +155,16 @@ class TemplateProcess:
                 waiting.set_exception(OSError("the template process has ended"))
         self._orders.clear()
         self._start()
+
+    def _take_last_answers(self, ours: socket.socket) -> None:
+        """A fork that has answered is a kernel; one that has not cannot any more, and ends."""
+        with contextlib.closing(ours), contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            ours.shutdown(socket.SHUT_RD)
+            while message := ours.recv(limits.TEMPLATE_MESSAGE_BYTES):
+                self._take(json.loads(message))
+
+
+def _kill(pid: int) -> None:
+    if pid > 1:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
