@@ -54,6 +54,7 @@ _READ_ONCE = (
     "NPY_",
     "MPL",
     "ARROW_",
+    "PANDAS_",
     "IPYTHON",
     "HOME",
 )

@@ -46,14 +46,13 @@ class TemplateProcess:
         self._orders[number] = pid
         try:
             self._send(number, order, words)
-            done, _ = await asyncio.wait([pid], timeout=limits.FORK_S)
-            if not done:
-                self._give_up()
-                raise TimeoutError("the template process does not answer")
-            return pid.result()
-        except asyncio.CancelledError:
-            if pid.done() and pid.exception() is None:
+            return await asyncio.wait_for(pid, limits.FORK_S)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if pid.done() and not pid.cancelled() and pid.exception() is None:
+                # The answer came in the same turn of the loop, and nobody takes it.
                 _kill(pid.result())
+            elif isinstance(error, TimeoutError):
+                self._give_up()
             raise
         finally:
             self._orders.pop(number, None)
@@ -61,7 +60,7 @@ class TemplateProcess:
     def _send(self, number: int, order: Json, words: int) -> None:
         assert self._socket is not None
         with contextlib.suppress(OSError):
-            os.kill(self._pid, signal.SIGCONT)
+            os.killpg(self._pid, signal.SIGCONT)
         # The environment of a context may be larger than a message.
         paper = os.memfd_create("order", os.MFD_CLOEXEC)
         try:
@@ -139,7 +138,6 @@ class TemplateProcess:
 
     def _give_up(self) -> None:
         """It does not keep to what was agreed, or was stopped."""
-        _kill(self._pid)
         if self._socket is not None:
             self._ended(self._socket)
 
@@ -147,8 +145,11 @@ class TemplateProcess:
         if self._socket is not ours:
             return
         self._loop.remove_reader(ours)
-        ours.close()
         self._socket = None
+        # The fork that waits is of its group, and may have been stopped.
+        with contextlib.suppress(OSError):
+            os.killpg(self._pid, signal.SIGKILL)
+        self._take_last_answers(ours)
         if not self._ready.done():
             self._ready.set_result(None)
         for waiting in self._orders.values():
@@ -156,6 +157,13 @@ class TemplateProcess:
                 waiting.set_exception(OSError("the template process has ended"))
         self._orders.clear()
         self._start()
+
+    def _take_last_answers(self, ours: socket.socket) -> None:
+        """A fork that has answered is a kernel; one that has not cannot any more, and ends."""
+        with contextlib.closing(ours), contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            ours.shutdown(socket.SHUT_RD)
+            while message := ours.recv(limits.TEMPLATE_MESSAGE_BYTES):
+                self._take(json.loads(message))
 
 
 def _kill(pid: int) -> None:

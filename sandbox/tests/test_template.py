@@ -133,6 +133,8 @@ class Forks(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(Path(f"/proc/{process.pid}/cwd").readlink(), Path("/home/user"))
 
     async def test_two_hundred_in_a_row(self):
+        await self.start()
+        descriptors = len(os.listdir("/proc/self/fd"))
         for _ in range(200):
             process = await self.launcher.start("python", "/home/user", {})
             kernel = Kernel(self.loop, process, on_output=lambda _: None, on_reply=lambda _: None, on_end=lambda _: None)
@@ -143,6 +145,9 @@ class Forks(unittest.IsolatedAsyncioTestCase):
             self.assertTrue(self.template._ready.done())
         zombies = [name for name in os.listdir("/proc") if name.isdigit() and is_zombie(name)]
         self.assertLess(len(zombies), 5)
+        # Abandoned kernels close their sockets at the loop's next turns.
+        await asyncio.sleep(0.1)
+        self.assertLess(len(os.listdir("/proc/self/fd")), descriptors + 10)
 
     async def test_what_is_read_once_at_a_start_gets_a_start_of_its_own(self):
         for env in ({"OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "0"}, {"MPLBACKEND": "agg"}):

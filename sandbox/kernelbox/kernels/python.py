@@ -42,7 +42,6 @@ def run(connection_file: str) -> None:
 
     formatters = app.shell.display_formatter.formatters
     formatters[VALUE_TYPE] = ValueFormatter(parent=app.shell.display_formatter)
-    _join_matplotlib()
     charts.register(app.shell)
     # IPython's own would end the kernel; the interpreter's raise SystemExit, which ends the cell.
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = _exit
@@ -55,13 +54,6 @@ def run(connection_file: str) -> None:
     loop = IOLoop.current().asyncio_loop
     signal.set_wakeup_fd(loop._csock.fileno(), warn_on_full_buffer=False)
     app.start()
-
-
-def _join_matplotlib() -> None:
-    """In a fork the inline backend was imported before there was a shell that it could hook itself into, which it does when it is imported."""
-    backend = sys.modules.get("matplotlib_inline.backend_inline")
-    if backend is not None:
-        backend._enable_matplotlib_integration()
 
 
 @contextlib.contextmanager

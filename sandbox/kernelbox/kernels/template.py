@@ -4,9 +4,11 @@ It has imported what nearly every context imports and runs nothing: no thread of
 which is ready in some fifty milliseconds and shares the memory of all that until it writes to it.
 
 Imported is only what survives a fork (sandbox/tests/test_template.py): polars starts threads when it is imported; joblib, scikit-learn and polars
-hang in a fork when they were used before.
+hang in a fork when they were used before. matplotlib's inline backend, which hooks itself into the shell when it is imported, is left to the first
+figure.
 """
 
+import builtins
 import ctypes
 import errno
 import gc
@@ -20,6 +22,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from . import start
@@ -49,7 +52,6 @@ _MODULES = (
     "pyarrow",
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
-    "matplotlib_inline.backend_inline",
     "kernelbox.kernels.barrier_out_stream",
     "kernelbox.kernels.bash",
     "kernelbox.kernels.bash_kernel",
@@ -95,12 +97,16 @@ def main(descriptor: int) -> None:
 
 def _import() -> list[str]:
     """Gives the names of the packages that forks will have whether they want them or not."""
+    # Pandas looks for a kernel when it is imported, and takes what it finds for a terminal otherwise, which shows fewer columns.
+    names: dict[str, Any] = vars(builtins)
+    names["get_ipython"] = lambda: SimpleNamespace(kernel=None)
     for name in _MODULES:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is not None and error.name.startswith("kernelbox"):
                 raise
+    del names["get_ipython"]
     return sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - {"__main__", "kernelbox"})
 
 
@@ -138,11 +144,12 @@ def _leave_middle(supervisor: socket.socket) -> None:
         os._exit(1)
     if orphan != 0:
         os._exit(0)
-    os.setsid()
 
 
 def _wait_for_order(supervisor: socket.socket, taken: int) -> Order:
     number, order = _take_order(supervisor)
+    # Until now it was of the template's group, which the supervisor wakes and kills as a whole.
+    os.setsid()
     os.close(taken)
     # Without anybody who waits for it there is no use for it.
     if not _answer(supervisor, {"id": number, "pid": os.getpid()}):
@@ -204,6 +211,9 @@ def _become(order: Order) -> None:
     time.tzset()
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    # User code may have sent signals while it waited; they were not meant for the kernel that it becomes.
+    while signal.sigtimedwait(signal.valid_signals(), 0) is not None:
+        pass
     start.prepare(f"{order.kernel}-kernel")
     # random does so by itself.
     sys.modules["numpy"].random.seed()
