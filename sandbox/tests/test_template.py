@@ -227,7 +227,14 @@ class Forks(unittest.IsolatedAsyncioTestCase):
         while not self.template._orders:
             await asyncio.sleep(0)
         (pid,) = self.template._orders.values()
-        pid.add_done_callback(lambda _: order.cancel())
+        take = self.template._take
+
+        def take_and_leave(message):
+            # The answer is there, and whoever waits for it has not been woken yet.
+            take(message)
+            order.cancel()
+
+        self.template._take = take_and_leave
         with self.assertRaises(asyncio.CancelledError):
             await order
         for _ in range(100):
