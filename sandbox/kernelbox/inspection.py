@@ -23,7 +23,7 @@ async def inspect(context: Context, params: Json, paths: Paths) -> Json:
     answer: Json = {"missing": missing}
     pids = context.processes()
     answer["current_cwd"] = folder_of(pids[0]) if pids and language is not None and language.works_in_its_folder else None
-    answer["usage"] = {**processes_usage(pids), "sandbox": usage.usage()} if "usage" in include else None
+    answer["usage"] = {**await processes_usage(pids), "sandbox": usage.usage()} if "usage" in include else None
     answer["packages"] = None
     if "packages" in include and (language is None or not language.imports_python):
         missing["packages"] = "unsupported"

@@ -110,3 +110,5 @@ PACKAGES = 1_000
 # Names in one folder of packages that are looked at, and processes of a context.
 PACKAGE_ENTRIES = 10_000
 USAGE_PROCESSES = 200
+# How long the system is asked for what processes share.
+USAGE_S = 1.0
