@@ -1,7 +1,6 @@
 """Looks at a context without changing it: its variables, packages and use, and what its kernel knows of a name."""
 
 import asyncio
-import json
 from typing import Any, NoReturn
 
 from . import limits, usage
@@ -24,7 +23,7 @@ async def inspect(context: Context, params: Json, paths: Paths) -> Json:
     answer: Json = {"missing": missing}
     pids = context.processes()
     answer["current_cwd"] = folder_of(pids[0]) if pids and language is not None and language.works_in_its_folder else None
-    answer["usage"] = {**processes_usage(pids), "sandbox": usage.usage()} if "usage" in include else None
+    answer["usage"] = {**await processes_usage(pids), "sandbox": usage.usage()} if "usage" in include else None
     answer["packages"] = None
     if "packages" in include and (language is None or not language.imports_python):
         missing["packages"] = "unsupported"
@@ -56,12 +55,16 @@ def _variable(entry: Json) -> Json:
     preview, shape = entry.get("preview"), entry.get("shape")
     is_shape = isinstance(shape, list) and len(shape) <= limits.DIMENSIONS and all(_size(side) is not None for side in shape)
     return {
-        "name": _text(str(entry.get("name", "")), limits.VARIABLE_CHARACTERS),
-        "type": _text(str(entry.get("type", "")), limits.VARIABLE_CHARACTERS),
+        "name": _words(entry.get("name")),
+        "type": _words(entry.get("type")),
         "shape": shape if is_shape else None,
         "size_bytes": _size(entry.get("size_bytes")),
         "preview": _text(preview, limits.VARIABLE_CHARACTERS) if isinstance(preview, str) else None,
     }
+
+
+def _words(value: Any) -> str:
+    return _text(value, limits.VARIABLE_CHARACTERS) if isinstance(value, str) else ""
 
 
 def _size(value: Any) -> int | None:
@@ -102,7 +105,8 @@ def _text(text: str, characters: int) -> str:
 
 
 async def _ask(context: Context, kind: str, content: Json) -> Json:
-    """Between two executions; what the kernel says is the user's. `deadline_exceeded` where it does not answer in time."""
+    """Between two executions; what the kernel says is the user's, of any size: whoever reads it takes no more than it needs. `deadline_exceeded`
+    where it does not answer in time."""
     async with context.lend() as kernel:
         asked = kernel.ask(kind, content)
         await asyncio.wait([asked], timeout=limits.LOOK_S)
@@ -111,7 +115,7 @@ async def _ask(context: Context, kind: str, content: Json) -> Json:
     if asked.cancelled():
         raise RequestError("kernel_died", "the kernel ended meanwhile")
     answer = asked.result().content
-    if answer.get("status") != "ok" or len(json.dumps(answer)) > limits.LOOK_BYTES:
+    if answer.get("status") != "ok":
         raise RequestError("unsupported", "the kernel gave no answer that can be taken")
     return answer
 

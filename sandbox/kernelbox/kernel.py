@@ -121,7 +121,12 @@ class Kernel:
         """The answer to a request that runs nothing; cancelled where the kernel ends before it."""
         self._process.wake()
         asked: asyncio.Future[Message] = self._loop.create_future()
-        self._asked[self._client.send(kind, content)] = asked
+        try:
+            message_id = self._client.send(kind, content)
+        except OSError:
+            self.reconnect()
+            message_id = self._client.send(kind, content)
+        self._asked[message_id] = asked
         return asked
 
     def processes(self) -> list[int]:

@@ -99,7 +99,6 @@ CHANGED_FILES = 200
 # Looking at a context: how long its kernel may take, and then to stop; what it may answer, and what may be asked.
 LOOK_S = 5.0
 LOOK_GRACE_S = 2.0
-LOOK_BYTES = 1 * MIB
 LOOK_CODE_CHARACTERS = 64 * KIB
 VARIABLES = 100
 VARIABLE_CHARACTERS = 1_000
@@ -111,3 +110,5 @@ PACKAGES = 1_000
 # Names in one folder of packages that are looked at, and processes of a context.
 PACKAGE_ENTRIES = 10_000
 USAGE_PROCESSES = 200
+# How long the system is asked for what processes share.
+USAGE_S = 1.0
