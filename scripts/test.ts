@@ -12,6 +12,7 @@ import * as z from "zod";
 
 const VITEST = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
 const CHECKS = ["typecheck", "lint", "check:sandbox"];
+const BESIDE = ["unit", "setup", "sandbox"];
 /** What a check ends with that this machine cannot make. */
 const SKIPPED = 77;
 
@@ -29,8 +30,10 @@ const reportSchema = z.object({
   numFailedTestSuites: z.number(),
 });
 
-async function run(command: string, args: string[]): Promise<number> {
-  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+/** What it says goes out as it comes, or to whoever takes it. */
+async function run(command: string, args: string[], say?: (text: string) => void): Promise<number> {
+  const child = spawn(command, args, { stdio: ["ignore", say === undefined ? "inherit" : "pipe", say === undefined ? "inherit" : "pipe"] });
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => say?.(text));
   const code = await once(child, "close").then(
     ([ended]) => ended,
     () => 1,
@@ -38,21 +41,25 @@ async function run(command: string, args: string[]): Promise<number> {
   return code ?? 1;
 }
 
-async function check(name: string): Promise<Counts> {
-  const code = await run("npm", ["run", "--silent", name]);
+async function check(name: string, say: (text: string) => void): Promise<Counts> {
+  const code = await run("npm", ["run", "--silent", name], say);
   const outcome = code === 0 ? "passed" : code === SKIPPED ? "skipped" : "failed";
-  process.stdout.write(`${outcome}: npm run ${name}\n`);
+  say(`${outcome}: npm run ${name}\n`);
   return { passed: 0, failed: 0, skipped: 0, [outcome]: 1 };
 }
 
-async function tests(args: string[]): Promise<Counts> {
+async function tests(args: string[], say?: (text: string) => void): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), "kernelbox-test-"));
   try {
     const path = join(folder, "report.json");
-    const code = await run(process.execPath, [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args]);
+    const code = await run(
+      process.execPath,
+      [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args],
+      say,
+    );
     const report = await readFile(path, "utf8").catch(() => undefined);
     if (report === undefined) {
-      process.stdout.write(`\nvitest ended with exit code ${code} and without a report.\n`);
+      (say ?? ((text) => process.stdout.write(text)))(`\nvitest ended with exit code ${code} and without a report.\n`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
     const counts = reportSchema.parse(JSON.parse(report));
@@ -70,9 +77,29 @@ function add({ passed, failed, skipped }: Counts): void {
   total = { passed: total.passed + passed, failed: total.failed + failed, skipped: total.skipped + skipped };
 }
 
+/** What no container of a server is counted in runs beside the rest, which mostly waits, and is told at the end. */
+async function beside(): Promise<string> {
+  let told = "";
+  const say = (text: string) => {
+    told += text;
+  };
+  for (const name of CHECKS) add(await check(name, say));
+  if (given.length === 0)
+    add(
+      await tests(
+        BESIDE.map((name) => `--project=${name}`),
+        say,
+      ),
+    );
+  return told;
+}
+
+const given = process.argv.slice(2);
+
 try {
-  for (const name of CHECKS) add(await check(name));
-  add(await tests(process.argv.slice(2)));
+  const asides = beside();
+  add(await tests(given.length === 0 ? BESIDE.map((name) => `--project=!${name}`) : given));
+  process.stdout.write(await asides);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   add({ passed: 0, failed: 1, skipped: 0 });

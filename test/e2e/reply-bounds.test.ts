@@ -136,7 +136,8 @@ describe("a reply fits into a host, and what it leaves out is one call away", ()
     );
     expect(reply.structured.status).toBe("ok");
     expect(reply.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
-    expect(reply.structured.notices.join()).toMatch(/outputs do not fit/);
+    // The look for changed files has little time; where it ends early, there is room for the outputs.
+    expect(reply.structured.notices.join()).toMatch(/outputs do not fit|too many files to tell/);
     const listed = await client.call("list_directory", { depth: LIMITS.listDepth });
     expect(listed.bytes).toBeLessThanOrEqual(LIMITS.replyBytes);
     expect(listed.structured.next_cursor).not.toBeNull();

@@ -1,7 +1,10 @@
 import Docker from "dockerode";
 import { afterAll, beforeAll, expect } from "vitest";
 
-const LABEL = "kernelbox.owner";
+const OWNER_LABEL = "kernelbox.owner";
+/** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them, so those tests run beside the others. */
+export const TEST_LABEL = "kernelbox.test";
+let label = OWNER_LABEL;
 const docker = new Docker();
 
 /** Containers that were there when the file began: of a person who uses Kernelbox on this machine, say. They are nobody's business here. */
@@ -9,7 +12,7 @@ let before = new Set<string>();
 
 /** All containers that bear our label and that this file's tests have made, also ended ones. */
 export async function ourContainerInfos(): Promise<Docker.ContainerInfo[]> {
-  const containers = await docker.listContainers({ all: true, filters: { label: [LABEL] } });
+  const containers = await docker.listContainers({ all: true, filters: { label: [label] } });
   return containers.filter(({ Id }) => !before.has(Id));
 }
 
@@ -30,9 +33,10 @@ export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => 
 }
 
 /** Fails the file whose tests left a container behind. */
-export function guardAgainstLeaks(): void {
+export function guardAgainstLeaks(ownLabel = OWNER_LABEL): void {
+  label = ownLabel;
   beforeAll(async () => {
-    before = new Set((await docker.listContainers({ all: true, filters: { label: [LABEL] } })).map(({ Id }) => Id));
+    before = new Set((await docker.listContainers({ all: true, filters: { label: [label] } })).map(({ Id }) => Id));
   });
   afterAll(async () => {
     const left = await eventually(ourContainers, (containers) => containers.length === 0, 15_000).catch(() => ourContainers());

@@ -9,6 +9,7 @@ import { asFlavour } from "../../src/sandboxes/image-supply.ts";
 import { Sandbox } from "../../src/sandboxes/sandbox.ts";
 import { contextSchema, executionStartedSchema } from "../../src/sandboxes/supervisor-schemas.ts";
 import { TEST_IMAGE } from "./client.ts";
+import { TEST_LABEL } from "./containers.ts";
 
 export const log = createLog("silent");
 
@@ -55,7 +56,7 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
   const started = await engine.create({
     name: "kernelbox-test",
     image: await testImage(engine),
-    labels: { "kernelbox.owner": "test" },
+    labels: { [TEST_LABEL]: "sandbox" },
     memoryBytes: container.memoryBytes,
     workspaceBytes: container.workspaceBytes,
     cpus: container.cpus,

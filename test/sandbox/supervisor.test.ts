@@ -6,9 +6,9 @@ import { createDockerEngine } from "../../src/engines/docker/index.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { createLog } from "../../src/log.ts";
 import { TEST_IMAGE } from "../helpers/client.ts";
-import { guardAgainstLeaks } from "../helpers/containers.ts";
+import { guardAgainstLeaks, TEST_LABEL } from "../helpers/containers.ts";
 
-guardAgainstLeaks();
+guardAgainstLeaks(TEST_LABEL);
 
 /**
  * The supervisor's own tests, in Python, run where it runs: in a hardened container of the real image. They come in as a tar over stdin; what
@@ -56,7 +56,7 @@ beforeAll(async () => {
   const { containerId, stream } = await engine.create({
     name: "kernelbox-tests",
     image,
-    labels: { "kernelbox.owner": "test" },
+    labels: { [TEST_LABEL]: "supervisor" },
     memoryBytes: container.memoryBytes,
     workspaceBytes: container.workspaceBytes,
     cpus: container.cpus,
