@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
+import { PROJECT_NAMES } from "../vitest.config.ts";
 
 /**
  * Checks types and form, runs every test, the supervisor's own among them, and ends with one line that counts them:
@@ -84,21 +85,16 @@ async function beside(): Promise<string> {
     told += text;
   };
   for (const name of CHECKS) add(await check(name, say));
-  if (given.length === 0)
-    add(
-      await tests(
-        BESIDE.map((name) => `--project=${name}`),
-        say,
-      ),
-    );
+  if (given.length === 0) add(await tests(only(BESIDE), say));
   return told;
 }
 
+const only = (names: string[]) => names.map((name) => `--project=${name}`);
 const given = process.argv.slice(2);
 
 try {
   const asides = beside();
-  add(await tests(given.length === 0 ? BESIDE.map((name) => `--project=!${name}`) : given));
+  add(await tests(given.length === 0 ? only(PROJECT_NAMES.filter((name) => !BESIDE.includes(name))) : given));
   process.stdout.write(await asides);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
