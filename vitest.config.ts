@@ -14,17 +14,17 @@ const project = (name: string, include: string[], slow: boolean, exclude: string
   },
 });
 
-const projects = [
-  project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false, ["test/unit/setup/**"]),
-  // The scripts, on made-up machines: without Docker too, but half a minute.
-  project("setup", ["test/unit/setup/**/*.test.ts"], true),
-  project("contract", ["test/contract/**/*.test.ts"], true),
-  project("sandbox", ["test/sandbox/**/*.test.ts"], true),
-  project("e2e", ["test/e2e/**/*.test.ts"], true),
-  project("faults", ["test/faults/**/*.test.ts"], true),
-  project("security", ["test/security/**/*.test.ts"], true),
-];
-
-export const PROJECT_NAMES = projects.map(({ test }) => test.name);
-
-export default defineConfig({ test: { projects } });
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false, ["test/unit/setup/**"]),
+      // The scripts, on made-up machines: without Docker too, but half a minute.
+      project("setup", ["test/unit/setup/**/*.test.ts"], true),
+      project("contract", ["test/contract/**/*.test.ts"], true),
+      project("sandbox", ["test/sandbox/**/*.test.ts"], true),
+      project("e2e", ["test/e2e/**/*.test.ts"], true),
+      project("faults", ["test/faults/**/*.test.ts"], true),
+      project("security", ["test/security/**/*.test.ts"], true),
+    ],
+  },
+});

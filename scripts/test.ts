@@ -4,7 +4,6 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { PROJECT_NAMES } from "../vitest.config.ts";
 
 /**
  * Checks types and form, runs every test, the supervisor's own among them, and ends with one line that counts them:
@@ -13,7 +12,6 @@ import { PROJECT_NAMES } from "../vitest.config.ts";
 
 const VITEST = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
 const CHECKS = ["typecheck", "lint", "check:sandbox"];
-const BESIDE = ["unit", "setup", "sandbox"];
 /** What a check ends with that this machine cannot make. */
 const SKIPPED = 77;
 
@@ -31,10 +29,8 @@ const reportSchema = z.object({
   numFailedTestSuites: z.number(),
 });
 
-/** What it says goes out as it comes, or to whoever takes it. */
-async function run(command: string, args: string[], say?: (text: string) => void): Promise<number> {
-  const child = spawn(command, args, { stdio: ["ignore", say === undefined ? "inherit" : "pipe", say === undefined ? "inherit" : "pipe"] });
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => say?.(text));
+async function run(command: string, args: string[]): Promise<number> {
+  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
   const code = await once(child, "close").then(
     ([ended]) => ended,
     () => 1,
@@ -42,25 +38,21 @@ async function run(command: string, args: string[], say?: (text: string) => void
   return code ?? 1;
 }
 
-async function check(name: string, say: (text: string) => void): Promise<Counts> {
-  const code = await run("npm", ["run", "--silent", name], say);
+async function check(name: string): Promise<Counts> {
+  const code = await run("npm", ["run", "--silent", name]);
   const outcome = code === 0 ? "passed" : code === SKIPPED ? "skipped" : "failed";
-  say(`${outcome}: npm run ${name}\n`);
+  process.stdout.write(`${outcome}: npm run ${name}\n`);
   return { passed: 0, failed: 0, skipped: 0, [outcome]: 1 };
 }
 
-async function tests(args: string[], say?: (text: string) => void): Promise<Counts> {
+async function tests(args: string[]): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), "kernelbox-test-"));
   try {
     const path = join(folder, "report.json");
-    const code = await run(
-      process.execPath,
-      [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args],
-      say,
-    );
+    const code = await run(process.execPath, [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args]);
     const report = await readFile(path, "utf8").catch(() => undefined);
     if (report === undefined) {
-      (say ?? ((text) => process.stdout.write(text)))(`\nvitest ended with exit code ${code} and without a report.\n`);
+      process.stdout.write(`\nvitest ended with exit code ${code} and without a report.\n`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
     const counts = reportSchema.parse(JSON.parse(report));
@@ -78,24 +70,9 @@ function add({ passed, failed, skipped }: Counts): void {
   total = { passed: total.passed + passed, failed: total.failed + failed, skipped: total.skipped + skipped };
 }
 
-/** What no container of a server is counted in runs beside the rest, which mostly waits, and is told at the end. */
-async function beside(): Promise<string> {
-  let told = "";
-  const say = (text: string) => {
-    told += text;
-  };
-  for (const name of CHECKS) add(await check(name, say));
-  if (given.length === 0) add(await tests(only(BESIDE), say));
-  return told;
-}
-
-const only = (names: string[]) => names.map((name) => `--project=${name}`);
-const given = process.argv.slice(2);
-
 try {
-  const asides = beside();
-  add(await tests(given.length === 0 ? only(PROJECT_NAMES.filter((name) => !BESIDE.includes(name))) : given));
-  process.stdout.write(await asides);
+  for (const name of CHECKS) add(await check(name));
+  add(await tests(process.argv.slice(2)));
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   add({ passed: 0, failed: 1, skipped: 0 });
