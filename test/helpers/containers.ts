@@ -2,7 +2,7 @@ import Docker from "dockerode";
 import { afterAll, beforeAll, expect } from "vitest";
 
 const OWNER_LABEL = "kernelbox.owner";
-/** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them, so those tests run beside the others. */
+/** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them. */
 export const TEST_LABEL = "kernelbox.test";
 let label = OWNER_LABEL;
 const docker = new Docker();
