@@ -55,6 +55,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
   const services: Services = {
+    profiles: config.tools,
     languages: languagesOf(config.image),
     contexts,
     files,

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { KernelboxError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { PROFILES, type Profile } from "./tools/profiles.ts";
 
 /**
  * Every setting: a flag, an environment variable KERNELBOX_…, a default, a unit. `--help` is made from this, and a flag wins over the environment.
@@ -8,6 +9,20 @@ import { LIMITS } from "./limits.ts";
 
 const { container } = LIMITS;
 const MIB = 1024 * 1024;
+
+const TOOL_SETS = [...PROFILES, "all"] as const;
+
+/** Names of profiles, with commas between them. */
+const profiles = z
+  .string()
+  .default("core")
+  .transform((text, context): readonly Profile[] => {
+    const named = z.array(z.enum(TOOL_SETS)).safeParse(text.split(",").map((name) => name.trim()));
+    if (named.success) return PROFILES.filter((profile) => named.data.includes(profile) || named.data.includes("all"));
+    context.addIssue({ code: "custom", message: `it takes ${TOOL_SETS.join(", ")}, with commas between` });
+    return z.NEVER;
+  })
+  .describe(`which tools are offered, since each costs the model some attention: ${TOOL_SETS.join(", ")}, with commas between`);
 
 /** A number with its unit; every refusal says the whole of what is taken, and so does `--help`. */
 function quantity(what: string, unit: string, min: number, max: number, fallback: number, kind: "whole" | "any" = "whole") {
@@ -48,6 +63,7 @@ const settings = {
     LIMITS.softDeadlineSeconds.default,
   ),
   pool: quantity("sandboxes kept ready, so that the first execution does not wait for one to start", "", 0, LIMITS.pool.max, 0),
+  tools: profiles,
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()

@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   commands: ["app.ts", "config.ts", "sandboxes"],
   "app.ts": ["config.ts", "contexts", "engines", "engines/docker", "files", "sandboxes", "store", "tools"],
   "main.ts": ["app.ts", "commands", "config.ts", "mcp"],
-  "config.ts": [],
+  "config.ts": ["tools/profiles.ts"],
   ...Object.fromEntries(FOUNDATION.map((file) => [file, []])),
 };
 

@@ -2,7 +2,7 @@ import { type CallToolResult, McpServer, type ServerContext, type Tool } from "@
 import { KernelboxError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Services, ToolCall } from "../tools/define-tool.ts";
-import { TOOLS, unknownTool } from "../tools/index.ts";
+import { findTool, toolsOf } from "../tools/index.ts";
 import { listing } from "../tools/listing.ts";
 import { VERSION } from "../version.ts";
 import { toolResult } from "./content.ts";
@@ -26,7 +26,8 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
   );
   // Handlers of our own, not the SDK's registry of tools: that checks arguments itself and answers an unknown name with a protocol error, and
   // neither refusal could carry our code and the next step.
-  server.server.setRequestHandler("tools/list", () => ({ tools: TOOLS.map((tool) => listing(tool, services.languages) as Tool) }));
+  const tools = toolsOf(services.profiles).map((tool) => listing(tool, services.languages) as Tool);
+  server.server.setRequestHandler("tools/list", () => ({ tools }));
   server.server.setRequestHandler("tools/call", async ({ params }, ctx) => {
     const call = { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) };
     return await callTool(params.name, params.arguments, call, log);
@@ -37,9 +38,7 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
 
 async function callTool(name: string, args: unknown, call: ToolCall, log: Log): Promise<CallToolResult> {
   try {
-    const tool = TOOLS.find((candidate) => candidate.name === name);
-    if (tool === undefined) throw unknownTool(name);
-    return toolResult(await tool.run(args, call));
+    return toolResult(await findTool(name, call.services.profiles).run(args, call));
   } catch (thrown) {
     const error = KernelboxError.from(thrown);
     if (error.code === "internal") log.error({ err: error, cause: error.cause, tool: name }, "a tool failed");

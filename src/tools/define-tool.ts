@@ -8,9 +8,12 @@ import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
 import type { Sources } from "../files/sources.ts";
+import type { Profile } from "./profiles.ts";
 
 /** What tools may call. */
 export interface Services {
+  /** Those whose tools this server has. */
+  profiles: readonly Profile[];
   /** What the configured image has. */
   languages: readonly LanguageName[];
   contexts: Contexts;
@@ -42,6 +45,7 @@ export interface ToolReply<O> {
 
 export interface Tool {
   name: string;
+  profile: Profile;
   title: string;
   description: string;
   annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean };
@@ -63,6 +67,8 @@ const HINTS = {
 
 export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(definition: {
   name: string;
+  /** Default `core`. */
+  profile?: Profile;
   title: string;
   description: string;
   effect: Effect;
@@ -75,6 +81,7 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
   const input = z.strictObject(definition.input);
   return {
     name: definition.name,
+    profile: definition.profile ?? "core",
     title: definition.title,
     description: definition.description,
     annotations: { ...HINTS[definition.effect], openWorldHint: false },

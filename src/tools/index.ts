@@ -9,6 +9,7 @@ import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
 import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
+import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
 import { restartContext } from "./restart-context.ts";
 import { writeFile } from "./write-file.ts";
@@ -28,11 +29,25 @@ export const TOOLS: readonly Tool[] = [
   listDirectory,
 ];
 
-/** What a caller is told of a tool that is not there: the name that was probably meant, and all there are. */
-export function unknownTool(name: string): KernelboxError {
-  const names = TOOLS.map((tool) => tool.name);
+/** Those of the profiles, in the same order. */
+export function toolsOf(profiles: readonly Profile[]): Tool[] {
+  return TOOLS.filter((tool) => profiles.includes(tool.profile));
+}
+
+/** The tool of this name. Throws what a caller is told of one that is not there: the name that was probably meant, and all there are. */
+export function findTool(name: string, profiles: readonly Profile[]): Tool {
+  const known = TOOLS.find((tool) => tool.name === name);
+  if (known !== undefined && profiles.includes(known.profile)) return known;
+  if (known !== undefined) {
+    throw new KernelboxError(
+      "invalid_argument",
+      `This server does not offer the tool ${known.name}.`,
+      `Do it by code with execute_code, or have the server started with --tools ${[...profiles, known.profile].join(",")}.`,
+    );
+  }
+  const names = toolsOf(profiles).map((tool) => tool.name);
   const meant = nearest(name.slice(0, 60), names);
-  return new KernelboxError(
+  throw new KernelboxError(
     "invalid_argument",
     `There is no tool ${legible(name.slice(0, 60))}.`,
     `${meant === undefined ? "" : `Did you mean ${meant}? `}Tools: ${names.join(", ")}.`,

@@ -2,26 +2,40 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, it } from "vitest";
+import { toolsPage } from "../../../scripts/tools-page.ts";
 import { FLAGS, readConfig } from "../../../src/config.ts";
 import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
+import { KernelboxError } from "../../../src/errors.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
-import { TOOLS, unknownTool } from "../../../src/tools/index.ts";
+import { findTool, TOOLS, toolsOf } from "../../../src/tools/index.ts";
 import { listing } from "../../../src/tools/listing.ts";
 import { page } from "../../../src/tools/page.ts";
+import { PROFILES, type Profile } from "../../../src/tools/profiles.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
 const TOKENS_MAX = 6_000;
 
+const tokensOf = (tools: object[]) => encode(JSON.stringify(tools)).length;
 const shown = TOOLS.map((tool) => listing(tool, LANGUAGE_NAMES));
+const byProfile = Object.fromEntries(
+  PROFILES.map((profile) => {
+    const tools = toolsOf([profile]).map((tool) => listing(tool, LANGUAGE_NAMES));
+    return [profile, { tokens: tokensOf(tools), tools }];
+  }),
+);
 
 describe("the tools as hosts see them", () => {
-  it("are those of the golden file: a difference is a change of the contract (UPDATE_GOLDEN=1 writes it)", () => {
-    if (process.env.UPDATE_GOLDEN === "1") writeFileSync(GOLDEN, `${JSON.stringify(shown, null, 2)}\n`);
-    expect(shown).toEqual(JSON.parse(readFileSync(GOLDEN, "utf8")));
+  it("are those of the golden file, and cost what it says: a difference is a change of the contract (UPDATE_GOLDEN=1 writes it)", () => {
+    if (process.env.UPDATE_GOLDEN === "1") writeFileSync(GOLDEN, `${JSON.stringify(byProfile, null, 2)}\n`);
+    expect(byProfile).toEqual(JSON.parse(readFileSync(GOLDEN, "utf8")));
   });
 
-  it("cost a host few tokens", () => {
-    expect(encode(JSON.stringify(shown)).length).toBeLessThan(TOKENS_MAX);
+  it("cost a host few tokens that names no profile", () => {
+    expect(tokensOf(toolsOf(readConfig({}, {}).tools).map((tool) => listing(tool, LANGUAGE_NAMES)))).toBeLessThanOrEqual(TOKENS_MAX);
+  });
+
+  it("are on the page that is made from them (npm run docs writes it)", () => {
+    expect(readFileSync(join(import.meta.dirname, "../../../docs/tools.md"), "utf8")).toBe(toolsPage());
   });
 
   it("say that writing a file twice is not the same as once: it may append", () => {
@@ -53,11 +67,19 @@ describe("names that were nearly right", () => {
 });
 
 describe("a tool that is not there", () => {
+  const refused = (name: string, profiles: readonly Profile[] = ["core"]) => {
+    try {
+      return void findTool(name, profiles);
+    } catch (thrown) {
+      return KernelboxError.from(thrown);
+    }
+  };
+
   it("is answered with the nearest name and all that are", () => {
-    expect(unknownTool("run_code")).toMatchObject({ code: "invalid_argument", message: "There is no tool run_code." });
-    expect(unknownTool("readfile").hint).toContain("Did you mean read_file?");
-    for (const tool of TOOLS) expect(unknownTool("x\u202e".repeat(1_000)).hint).toContain(tool.name);
-    expect(unknownTool("\u202e".repeat(1_000)).message).not.toMatch(/\p{Cf}/u);
+    expect(refused("run_code")).toMatchObject({ code: "invalid_argument", message: "There is no tool run_code." });
+    expect(refused("readfile")?.hint).toContain("Did you mean read_file?");
+    for (const tool of toolsOf(["core"])) expect(refused("x\u202e".repeat(1_000))?.hint).toContain(tool.name);
+    expect(refused("\u202e".repeat(1_000))?.message).not.toMatch(/\p{Cf}/u);
   });
 });
 
@@ -82,6 +104,9 @@ describe("settings", () => {
     expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30, pool: 0 });
     expect(readConfig({ memory: "1024" }, { KERNELBOX_MEMORY: "4096", KERNELBOX_CPUS: "1.5" })).toMatchObject({ memory: 1_024, cpus: 1.5 });
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
+    expect(readConfig({}, {}).tools).toEqual(["core"]);
+    expect(readConfig({ tools: "files, core" }, {}).tools).toEqual(["core", "files"]);
+    expect(readConfig({}, { KERNELBOX_TOOLS: "all" }).tools).toEqual(PROFILES);
   });
 
   it("say their units and bounds in --help", () => {
@@ -103,6 +128,8 @@ describe("settings", () => {
     [{ pool: "-1" }, "--pool"],
     [{ softDeadline: "0.5" }, "--soft-deadline: it takes a whole number of seconds from 1"],
     [{ runtime: "a b" }, "--runtime"],
+    [{ tools: "core,more" }, "--tools: it takes core, files, processes, sandboxes, all, with commas between"],
+    [{ tools: "" }, "--tools"],
     [{ logLevel: "loud" }, "--log-level"],
   ])("that cannot be name their flag: %j", (flags, named) => {
     expect(() => readConfig(flags, {})).toThrow(named);
