@@ -7,10 +7,16 @@ import * as z from "zod";
 
 /**
  * Checks types and form, runs every test, the supervisor's own among them, and ends with one line that counts them:
- * `N passed, N failed, N skipped`. A check counts as one.
+ * `N passed, N failed, N skipped`. A check counts as one. Tests mostly wait, so those that meet no server's containers run beside those that count
+ * them; what they say comes when they are done. Arguments go to vitest, in one run.
  */
 
 const VITEST = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
+/** Names of vitest.config.ts, each in one of them. */
+const LANES = [
+  ["contract", "e2e", "faults", "security"],
+  ["unit", "setup", "sandbox"],
+];
 const CHECKS = ["typecheck", "lint", "check:sandbox"];
 /** What a check ends with that this machine cannot make. */
 const SKIPPED = 77;
@@ -29,8 +35,13 @@ const reportSchema = z.object({
   numFailedTestSuites: z.number(),
 });
 
-async function run(command: string, args: string[]): Promise<number> {
-  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+type Say = (text: string) => void;
+
+/** What it says goes out as it comes, or to whoever takes it. */
+async function run(command: string, args: string[], say?: Say): Promise<number> {
+  const output = say === undefined ? "inherit" : "pipe";
+  const child = spawn(command, args, { stdio: ["ignore", output, output] });
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => say?.(text));
   const code = await once(child, "close").then(
     ([ended]) => ended,
     () => 1,
@@ -45,26 +56,47 @@ async function check(name: string): Promise<Counts> {
   return { passed: 0, failed: 0, skipped: 0, [outcome]: 1 };
 }
 
-async function tests(args: string[]): Promise<Counts> {
+async function tests(args: string[], say?: Say): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), "kernelbox-test-"));
   try {
     const path = join(folder, "report.json");
-    const code = await run(process.execPath, [VITEST, "run", "--reporter=default", "--reporter=json", `--outputFile=${path}`, ...args]);
-    const report = await readFile(path, "utf8").catch(() => undefined);
-    if (report === undefined) {
-      process.stdout.write(`\nvitest ended with exit code ${code} and without a report.\n`);
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile=${path}`];
+    const code = await run(process.execPath, [VITEST, "run", ...reporters, ...args], say);
+    const report = reportSchema.safeParse(JSON.parse(await readFile(path, "utf8").catch(() => "null")));
+    if (!report.success) {
+      (say ?? tell)(`\nvitest ended with exit code ${code} and without a report.\n`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
-    const counts = reportSchema.parse(JSON.parse(report));
+    const counts = report.data;
     // A file that could not be loaded, or a leak that its guard found after the last test, is no failed test of vitest's own count.
     const isHidden = counts.numFailedTests === 0 && (code !== 0 || counts.numPassedTests === 0);
     const failed = isHidden ? Math.max(1, counts.numFailedTestSuites) : counts.numFailedTests;
     return { passed: counts.numPassedTests, failed, skipped: counts.numPendingTests + counts.numTodoTests };
+  } catch (error) {
+    // The other lane goes on, so this is told and counted like any failure.
+    (say ?? tell)(`\n${error instanceof Error ? error.stack : String(error)}\n`);
+    return { passed: 0, failed: 1, skipped: 0 };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+function tell(text: string): void {
+  process.stdout.write(text);
+}
+
+/** The first lane is heard as it goes, the others when all is done. */
+async function lane(names: string[], at: number): Promise<Counts> {
+  const said: string[] = [];
+  const counts = await tests(
+    names.map((name) => `--project=${name}`),
+    at === 0 ? undefined : (text) => said.push(text),
+  );
+  if (at > 0) unheard.push(said.join(""));
+  return counts;
+}
+
+const unheard: string[] = [];
 let total: Counts = { passed: 0, failed: 0, skipped: 0 };
 function add({ passed, failed, skipped }: Counts): void {
   total = { passed: total.passed + passed, failed: total.failed + failed, skipped: total.skipped + skipped };
@@ -72,7 +104,10 @@ function add({ passed, failed, skipped }: Counts): void {
 
 try {
   for (const name of CHECKS) add(await check(name));
-  add(await tests(process.argv.slice(2)));
+  const given = process.argv.slice(2);
+  const runs = given.length > 0 ? [tests(given)] : LANES.map(lane);
+  for (const counts of await Promise.all(runs)) add(counts);
+  tell(unheard.join("\n"));
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   add({ passed: 0, failed: 1, skipped: 0 });
