@@ -11,13 +11,13 @@ from urllib.parse import unquote_to_bytes
 
 from . import limits
 from .errors import RequestError
+from .file_entry import entry, mode, version
 from .paths import Paths
 from .transfer import Transfer
 
 Json = dict[str, Any]
 
 PART_PREFIX = ".kernelbox-"
-_OWNERS = {0: "root", 1000: "user"}
 _DEFAULT_MODE = 0o644
 
 
@@ -29,7 +29,8 @@ class Files:
         path = self._paths.normal(params["path"])
         fd = self._paths.open(path, os.O_PATH)
         try:
-            return _entry(path, path.rsplit("/", 1)[-1], os.fstat(fd))
+            found = os.fstat(fd)
+            return {**entry(path, found), "version": version(found)}
         finally:
             os.close(fd)
 
@@ -41,30 +42,36 @@ class Files:
         fd = self._paths.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             found = _regular(fd)
-            left = found.st_size - offset if limit is None else int(limit)
+            wanted = max(0, found.st_size - offset)
+            if limit is not None:
+                wanted = min(wanted, max(0, int(limit)))
             position = offset
 
             def read(size: int) -> bytes:
-                nonlocal left, position
-                piece = os.pread(fd, min(size, left), position) if left > 0 else b""
-                left -= len(piece)
+                nonlocal position
+                piece = os.pread(fd, min(size, offset + wanted - position), position)
                 position += len(piece)
                 return piece
 
             sent = await transfer.send_from(read)
+            after = os.fstat(fd)
+            # One that only grows, like a log, is read up to where it ended at first.
+            is_rewritten = after.st_mtime_ns != found.st_mtime_ns and after.st_size <= found.st_size
             return {
                 "path": path,
                 "size_bytes": found.st_size,
                 "sent_bytes": sent,
                 "mtime_ms": found.st_mtime_ns // 1_000_000,
-                "mode": _mode(found),
+                "mode": mode(found),
+                "version": version(found),
+                "changed": sent < wanted or is_rewritten,
             }
         finally:
             os.close(fd)
 
     async def write(self, params: Json, transfer: Transfer) -> Json:
         path = self._paths.normal(params["path"])
-        mode = None if params.get("mode") is None else int(params["mode"], 8) & 0o777
+        new_mode = None if params.get("mode") is None else int(params["mode"], 8) & 0o777
         folder, name = self._paths.open_parent(path, create=bool(params.get("create_parents", True)))
         try:
             before = _stat_at(folder, name)
@@ -77,7 +84,8 @@ class Files:
             else:
                 kept_mode = _DEFAULT_MODE if before is None else before.st_mode & 0o777
                 only_new = not params.get("overwrite", True)
-                size = await _replace(folder, name, transfer, kept_mode if mode is None else mode, only_new)
+                chosen = kept_mode if new_mode is None else new_mode
+                size = await _replace(folder, name, transfer, chosen, only_new, params.get("if_version"))
             return {"path": path, "size_bytes": size, "created": before is None}
         finally:
             os.close(folder)
@@ -98,10 +106,10 @@ class Files:
                 return {"path": path, "entries": entries, "next": _cursor(last)}
             last = name
             text = name.decode("utf-8", "replace")
-            entry = _entry(text, text.rsplit("/", 1)[-1], found)
+            told = entry(text, found)
             if text.encode() != name:
-                entry["lossy"] = True
-            entries.append(entry)
+                told["lossy"] = True
+            entries.append(told)
             # At most six bytes a character, twice a name, and the rest.
             size += 12 * len(name) + 200
         return {"path": path, "entries": entries}
@@ -134,12 +142,17 @@ def _beneath(fd: int, path: bytes, depth: int, after: list[bytes] | None) -> Ite
         os.close(fd)
 
 
-async def _replace(folder: int, name: str, transfer: Transfer, mode: int, only_new: bool) -> int:
+async def _replace(folder: int, name: str, transfer: Transfer, mode: int, only_new: bool, if_version: str | None) -> int:
+    """With `if_version` only what somebody has read, and nobody has changed since."""
     part = f"{PART_PREFIX}{secrets.token_hex(8)}.part"
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
         size = await _receive(fd, transfer)
         os.fchmod(fd, mode)
+        if if_version is not None:
+            before = _stat_at(folder, name)
+            if before is None or version(before) != if_version:
+                raise RequestError("busy", "the file was changed meanwhile")
         if only_new:
             os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             os.unlink(part, dir_fd=folder)
@@ -213,22 +226,3 @@ def _cursor(name: bytes) -> str:
     """The name as text that gives back its very bytes: those that are not UTF-8, and the percent sign itself, as percent and two digits."""
     text = name.replace(b"%", b"%25").decode("utf-8", "surrogateescape")
     return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in text)
-
-
-def _mode(found: os.stat_result) -> str:
-    return f"{found.st_mode & 0o7777:o}"
-
-
-def _entry(path: str, name: str, found: os.stat_result) -> Json:
-    kind = found.st_mode
-    types = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink"))
-    return {
-        "name": name,
-        "path": path,
-        "type": next((text for is_it, text in types if is_it(kind)), "other"),
-        "size_bytes": min(found.st_size, 2**53 - 1),
-        "mode": _mode(found),
-        "owner": _OWNERS.get(found.st_uid, str(found.st_uid)),
-        "group": _OWNERS.get(found.st_gid, str(found.st_gid)),
-        "mtime_ms": found.st_mtime_ns // 1_000_000,
-    }

@@ -92,6 +92,11 @@ LIST_DEPTH = 32
 # A page of a list, as JSON; and the names of one folder that are looked at, for the sake of the event loop.
 LIST_BYTES = 4 * MIB
 FOLDER_ENTRIES = 100_000
+# Files and folders that one call copies; how many of them are done before others have their turn; folders in each other; a piece of a file.
+TREE_ENTRIES = 250_000
+TREE_TURN = 64
+TREE_DEPTH = 100
+TREE_PIECE_BYTES = 4 * MIB
 SCAN_ENTRIES = 5_000
 SCAN_S = 0.02
 CHANGED_FILES = 200

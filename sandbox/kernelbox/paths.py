@@ -50,6 +50,9 @@ class Paths:
             name = HOME + name[len(_DATA_LINK) :]
         return name
 
+    def is_root(self, path: str) -> bool:
+        return not self._split(path)[1]
+
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         root, parts = self._split(path)
         flags |= os.O_CLOEXEC | os.O_NOFOLLOW
