@@ -197,6 +197,28 @@ export const LIMITS = {
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 
+  /** Files between the host and sandboxes. */
+  allowedDirs: 64,
+  transferBytes: 16 * GiB,
+  transfersAtOnce: 16,
+  /** A transfer of which no byte has moved for so long is given up; none may take longer than the second. */
+  transferStallMs: 30_000,
+  transferMs: 6 * 60 * 60_000,
+  transferProgressMs: 1_000,
+  /** What is read of a file of the host at once. */
+  hostReadBytes: 256 * KiB,
+  /** A folder on its way, as a tar. */
+  archiveEntries: 10_000,
+  archiveDepth: 20,
+  /** A name in it, as bytes: of the whole, and of one part. */
+  archiveNameBytes: 2_048,
+  fileNameBytes: 255,
+  /** What a tar says of the entry behind it (long names, pax records), which its reader holds in memory. */
+  archiveHeaderBytes: 64 * KiB,
+  /** Pictures of one execution that are saved for the user. */
+  savedPictures: 1_000,
+  savedPicturesBytes: 1 * GiB,
+
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,
   progressCharacters: 500,
