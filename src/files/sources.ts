@@ -47,7 +47,8 @@ export class Sources {
       mimeType: typeOfName(entry.path),
       modifiedAt: entry.modifiedAt,
       mode: entry.mode,
-      stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
+      stream: (offset, limit, onData, patience) =>
+        this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData, patience),
     };
   }
 
@@ -108,7 +109,7 @@ function streamText(text: SpooledText): Source["stream"] {
     const end = limit === undefined ? text.bytes : Math.min(text.bytes, offset + limit);
     for (let at = offset; at < end; ) {
       const piece = await text.read(at, Math.min(PIECE_BYTES, end - at));
-      if (piece.length === 0 || !onData(piece)) return;
+      if (piece.length === 0 || !(await onData(piece))) return;
       at += piece.length;
     }
   };
@@ -117,6 +118,6 @@ function streamText(text: SpooledText): Source["stream"] {
 function streamBytes(bytes: Buffer): Source["stream"] {
   return async (offset, limit, onData) => {
     const piece = bytes.subarray(offset, limit === undefined ? undefined : offset + limit);
-    if (piece.length > 0) onData(piece);
+    if (piece.length > 0) await onData(piece);
   };
 }

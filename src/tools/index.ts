@@ -4,6 +4,7 @@ import { cancelExecution } from "./cancel-execution.ts";
 import { createContext } from "./create-context.ts";
 import { nearest, type Tool } from "./define-tool.ts";
 import { deleteContext } from "./delete-context.ts";
+import { downloadFile } from "./download-file.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
@@ -11,6 +12,7 @@ import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
 import { readFile } from "./read-file.ts";
 import { restartContext } from "./restart-context.ts";
+import { uploadFile } from "./upload-file.ts";
 import { writeFile } from "./write-file.ts";
 
 /** All tools, in the order in which hosts list them. */
@@ -26,6 +28,8 @@ export const TOOLS: readonly Tool[] = [
   readFile,
   writeFile,
   listDirectory,
+  uploadFile,
+  downloadFile,
 ];
 
 /** What a caller is told of a tool that is not there: the name that was probably meant, and all there are. */
