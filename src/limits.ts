@@ -99,6 +99,8 @@ export const LIMITS = {
   channelWriteBytes: 4 * MiB,
   attachMs: 15_000,
   requestMs: 30_000,
+  /** How long no byte of a transfer may move. */
+  transferStallMs: 30_000,
   pingIntervalMs: 1_000,
   /** Silence after which the channel is taken for dead and attached again. */
   pongMs: 15_000,
