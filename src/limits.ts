@@ -203,9 +203,6 @@ export const LIMITS = {
   allowedDirs: 64,
   transferBytes: 16 * GiB,
   transfersAtOnce: 16,
-  /** A transfer of which no byte has moved for so long is given up; none may take longer than the second. */
-  transferStallMs: 30_000,
-  transferMs: 6 * 60 * 60_000,
   transferProgressMs: 1_000,
   /** What is read of a file of the host at once. */
   hostReadBytes: 256 * KiB,

@@ -66,10 +66,7 @@ export class AllowedFolders {
    * that could be used.
    */
   async create(localPath: string, how: { ownName?: string | undefined; overwrite: boolean; sizeBytes: number }): Promise<HostPart> {
-    const { root, parts, isFolder } = this.#locate(localPath);
-    if (root.isReadOnly) {
-      throw new KernelboxError("permission_denied", "The local folder is allowed for reading only.", ALLOW);
-    }
+    const { root, parts, isFolder } = this.#locateForWriting(localPath);
     const last = isFolder ? undefined : parts.pop();
     try {
       let folder = await enter(root, parts);
@@ -101,6 +98,17 @@ export class AllowedFolders {
   /** Leaves nothing behind that is not whole. */
   async close(): Promise<void> {
     await Promise.allSettled([...this.#open].map((part) => part.abandon()));
+  }
+
+  /** Refuses by its name alone what cannot be written, before anything is done for it. */
+  checkWritable(localPath: string): void {
+    this.#locateForWriting(localPath);
+  }
+
+  #locateForWriting(localPath: string): Place {
+    const place = this.#locate(localPath);
+    if (!place.root.isReadOnly) return place;
+    throw new KernelboxError("permission_denied", "The local folder is allowed for reading only.", ALLOW);
   }
 
   #locate(localPath: string): Place {

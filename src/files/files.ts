@@ -5,7 +5,7 @@ import type { Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { entrySchema, listSchema, readSchema, type SupervisorEntry, writtenSchema } from "../sandboxes/supervisor-schemas.ts";
 import { fileError } from "./errors.ts";
-import type { OnData, Patience } from "./source.ts";
+import type { OnData } from "./source.ts";
 import { fileTarget } from "./uris.ts";
 
 /** The years 1 to 9999, all that RFC 3339 knows: a file's time is whatever its owner set. */
@@ -26,9 +26,8 @@ export interface FileEntry {
 export interface WriteFile {
   sandboxId?: string | undefined;
   path: string;
-  /** A stream brings its own bound and its own `patience`. */
+  /** Whoever gives a stream bounds it. */
   content: Buffer | AsyncIterable<Uint8Array>;
-  patience?: Patience | undefined;
   mode?: string | undefined;
   createParents: boolean;
   append: boolean;
@@ -83,11 +82,10 @@ export class Files {
     target: { sandboxId: string; path: string; offset: number; limit?: number | undefined },
     caller: Caller,
     onData: OnData,
-    patience?: Patience,
   ): Promise<void> {
     const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
     const enough = new AbortController();
-    const signal = anyOf(caller.signal, enough.signal, patience?.signal);
+    const signal = caller.signal === undefined ? enough.signal : AbortSignal.any([caller.signal, enough.signal]);
     const params = {
       path: absolutePath(target.path),
       offset: target.offset,
@@ -98,7 +96,7 @@ export class Files {
       if (!enough.signal.aborted && !(await onData(chunk))) enough.abort();
     };
     try {
-      await sandbox.request("file.read", params, readSchema, { signal, onData: take, deadlineMs: patience?.deadlineMs });
+      await sandbox.request("file.read", params, readSchema, { signal, onData: take, stallMs: LIMITS.transferStallMs });
     } catch (error) {
       if (!enough.signal.aborted || caller.signal?.aborted) throw fileError(error);
     }
@@ -118,8 +116,8 @@ export class Files {
     };
     try {
       const written = await sandbox.request("file.write", params, writtenSchema, {
-        signal: anyOf(caller.signal, request.patience?.signal),
-        deadlineMs: request.patience?.deadlineMs,
+        signal: caller.signal,
+        stallMs: LIMITS.transferStallMs,
         body: Buffer.isBuffer(request.content) ? [request.content] : request.content,
       });
       return { path, sandboxId: sandbox.sandboxId, sizeBytes: written.size_bytes, created: written.created };
@@ -178,10 +176,6 @@ function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
     group: entry.group,
     modifiedAt: new Date(Math.min(Math.max(entry.mtime_ms, FIRST_TIME_MS), LAST_TIME_MS)).toISOString(),
   };
-}
-
-function anyOf(...signals: (AbortSignal | undefined)[]): AbortSignal {
-  return AbortSignal.any(signals.filter((signal) => signal !== undefined));
 }
 
 function checkContent(content: Buffer): void {

@@ -54,6 +54,7 @@ export class HostTransfers {
   }
 
   async download(request: HostDownload, caller: TransferCaller): Promise<HostTransferred> {
+    this.#folders.checkWritable(request.localPath);
     const until = this.#until(caller);
     const source = await this.#sources.open({ sandboxId: request.sandboxId, path: request.path }, until);
     const how = { ownName: ownName(request.path, source.path), overwrite: request.overwrite, sizeBytes: source.sizeBytes };

@@ -9,13 +9,7 @@ export interface Source {
   modifiedAt: string | null;
   mode: string | null;
   /** Gives the bytes in pieces until there are no more or `onData` says false. While its promise is pending, no more is read than is on its way. */
-  stream(offset: number, limit: number | undefined, onData: OnData, patience?: Patience): Promise<void>;
+  stream(offset: number, limit: number | undefined, onData: OnData): Promise<void>;
 }
 
 export type OnData = (chunk: Buffer) => boolean | Promise<boolean>;
-
-/** For a reader who keeps the time themselves: beside the caller's signal their own, and how long it may take at most. */
-export interface Patience {
-  signal: AbortSignal;
-  deadlineMs: number;
-}

@@ -47,8 +47,7 @@ export class Sources {
       mimeType: typeOfName(entry.path),
       modifiedAt: entry.modifiedAt,
       mode: entry.mode,
-      stream: (offset, limit, onData, patience) =>
-        this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData, patience),
+      stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
     };
   }
 

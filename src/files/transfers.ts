@@ -32,7 +32,8 @@ export interface TransferCaller extends Caller {
 }
 
 /**
- * Files of any size in and out, as streams: never whole in memory, at the pace of the slower side. A transfer may take long, but not stand still.
+ * Files of any size in and out, as streams: never whole in memory, at the pace of the slower side. A transfer may take long, but
+ * not stand still: the channel sees to that.
  * What the other end is, a file of the host or a listener's request, is not known here.
  */
 export class Transfers {
@@ -70,7 +71,6 @@ export class Transfers {
         sandboxId,
         path,
         content,
-        patience: meter.patience,
         createParents: true,
         append: false,
         overwrite: target.overwrite,
@@ -89,7 +89,7 @@ export class Transfers {
         await sink.write(chunk);
         return true;
       };
-      if (source.sizeBytes > 0) await source.stream(0, source.sizeBytes, take, meter.patience);
+      if (source.sizeBytes > 0) await source.stream(0, source.sizeBytes, take);
       const sums = meter.sums();
       if (sums.sizeBytes !== source.sizeBytes) {
         throw new KernelboxError(
@@ -110,45 +110,27 @@ export class Transfers {
     const meter = new Meter(caller);
     try {
       return await move(meter);
-    } catch (error) {
-      throw meter.stalled ?? error;
     } finally {
-      meter.stop();
       this.#open--;
     }
   }
 }
 
-/** Counts what moves, and gives a transfer up that stands still. */
+/** Counts what moves. */
 class Meter {
-  readonly patience: { signal: AbortSignal; deadlineMs: number };
   readonly #hash = createHash("sha256");
   readonly #onProgress: TransferCaller["onProgress"];
-  readonly #stall = new AbortController();
-  readonly #timer: NodeJS.Timeout;
   #bytes = 0;
   #toldAt = performance.now();
 
   constructor({ onProgress }: TransferCaller) {
     this.#onProgress = onProgress;
-    this.#timer = setTimeout(() => this.#stall.abort(), LIMITS.transferStallMs);
-    this.patience = { signal: this.#stall.signal, deadlineMs: LIMITS.transferMs };
-  }
-
-  get stalled(): KernelboxError | undefined {
-    if (!this.#stall.signal.aborted) return undefined;
-    return new KernelboxError(
-      "deadline_exceeded",
-      `The transfer stood still for ${LIMITS.transferStallMs / 1_000} s after ${this.#bytes} bytes; nothing was written.`,
-      "Try again.",
-    );
   }
 
   add(chunk: Uint8Array): void {
     this.#bytes += chunk.length;
     if (this.#bytes > LIMITS.transferBytes) throw tooLarge();
     this.#hash.update(chunk);
-    this.#timer.refresh();
     const now = performance.now();
     if (now - this.#toldAt < LIMITS.transferProgressMs) return;
     this.#toldAt = now;
@@ -157,10 +139,6 @@ class Meter {
 
   sums(): { sizeBytes: number; sha256: string } {
     return { sizeBytes: this.#bytes, sha256: this.#hash.digest("hex") };
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
   }
 }
 
