@@ -5,9 +5,12 @@ import { Executions } from "./contexts/executions.ts";
 import { languagesOf } from "./contexts/languages.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
+import { AllowedFolders } from "./files/allowed-folders.ts";
 import { Files } from "./files/files.ts";
+import { HostTransfers } from "./files/host-transfers.ts";
 import { Pictures } from "./files/pictures.ts";
 import { Sources } from "./files/sources.ts";
+import { Transfers } from "./files/transfers.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
@@ -54,14 +57,17 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   });
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
+  const sources = new Sources(files, records, describeRecord);
+  const hostTransfers = new HostTransfers({ folders: new AllowedFolders(config.allowDir), transfers: new Transfers(files), sources });
   const services: Services = {
     profiles: config.tools,
     languages: languagesOf(config.image),
     contexts,
     files,
     executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
-    sources: new Sources(files, records, describeRecord),
+    sources,
     pictures: new Pictures(sandboxes),
+    hostTransfers,
   };
   return {
     engine,
@@ -70,6 +76,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     services,
     fillPool: () => sandboxes.fillPool(),
     close: async () => {
+      await hostTransfers.close();
       await images.close();
       await sandboxes.close();
       await records.close();

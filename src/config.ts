@@ -1,3 +1,5 @@
+import { realpathSync, statSync } from "node:fs";
+import { delimiter, resolve } from "node:path";
 import * as z from "zod";
 import { KernelboxError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -32,6 +34,36 @@ function quantity(what: string, unit: string, min: number, max: number, fallback
   return (kind === "whole" ? number.int(error) : number).default(fallback).describe(`${what}: ${range}`);
 }
 
+/** A folder of the host that files may go in and out of. */
+export interface HostDir {
+  /** As it was named, absolute. */
+  given: string;
+  /** The same without a link on the way. */
+  real: string;
+  isReadOnly: boolean;
+}
+
+/** A folder whose own name ends in `:ro` is written with a slash behind it. */
+const READ_ONLY = ":ro";
+
+const hostDir = z.string().transform((value, context): HostDir => {
+  const isReadOnly = value.endsWith(READ_ONLY);
+  const given = resolve(isReadOnly ? value.slice(0, -READ_ONLY.length) : value);
+  const real = realDirectory(given);
+  if (real !== undefined) return { given, real, isReadOnly };
+  context.addIssue({ code: "custom", message: `${JSON.stringify(given)} is not there, is not a directory, or may not be read` });
+  return z.NEVER;
+});
+
+function realDirectory(path: string): string | undefined {
+  try {
+    const real = realpathSync(path);
+    return statSync(real).isDirectory() ? real : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 const settings = {
   image: z
     .string()
@@ -64,6 +96,26 @@ const settings = {
   ),
   pool: quantity("sandboxes kept ready, so that the first execution does not wait for one to start", "", 0, LIMITS.pool.max, 0),
   tools: profiles,
+  allowDir: z
+    .array(hostDir)
+    .max(LIMITS.allowedDirs)
+    .default([])
+    .describe(
+      "folder of this machine that upload_file reads and download_file writes, DIR or DIR:ro; may be repeated, none by default (a folder whose own name ends in :ro is written with a slash behind it)",
+    ),
+  saveDir: z
+    .string()
+    .transform((value, context) => {
+      const real = realDirectory(resolve(value));
+      if (real !== undefined) return real;
+      context.addIssue({
+        code: "custom",
+        message: `${JSON.stringify(resolve(value))} is not there, is not a directory, or may not be read`,
+      });
+      return z.NEVER;
+    })
+    .optional()
+    .describe("folder of this machine that each picture which code makes is written into"),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .optional()
@@ -81,6 +133,8 @@ export interface Flag {
   flag: string;
   variable: string;
   description: string;
+  /** It may be given more than once. */
+  isRepeatable: boolean;
 }
 
 const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -88,19 +142,24 @@ const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLo
 /** The flags, in the order of the table above. */
 export const FLAGS: readonly Flag[] = Object.entries(settings).map(([key, schema]) => {
   const fallback = schema.safeParse(undefined);
-  const suffix = fallback.success && fallback.data !== undefined ? ` (default: ${fallback.data})` : "";
+  const isRepeatable = fallback.success && Array.isArray(fallback.data);
+  const suffix = fallback.success && fallback.data !== undefined && !isRepeatable ? ` (default: ${fallback.data})` : "";
   return {
     key: key as keyof Config,
     flag: `--${kebab(key)} <value>`,
     variable: `KERNELBOX_${kebab(key).replaceAll("-", "_").toUpperCase()}`,
     description: `${schema.description ?? ""}${suffix}`,
+    isRepeatable,
   };
 });
 
 /** The settings from flags and environment. Throws `invalid_argument` that names the flag. */
 export function readConfig(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(
-    FLAGS.map(({ key, variable }) => [key, flags[key] ?? (env[variable] === "" ? undefined : env[variable])]),
+    FLAGS.map(({ key, variable, isRepeatable }) => {
+      const value = env[variable] === "" ? undefined : env[variable];
+      return [key, flags[key] ?? (isRepeatable && value !== undefined ? splitList(value) : value)];
+    }),
   );
   const parsed = configSchema.safeParse(given);
   if (parsed.success) return parsed.data;
@@ -111,4 +170,14 @@ export function readConfig(flags: Record<string, unknown>, env: NodeJS.ProcessEn
     `--${kebab(key)}: ${issue?.message ?? "not valid"}.`,
     "See kernelbox --help for what it takes.",
   );
+}
+
+/** A list in one variable, like PATH. Where the delimiter is a colon, `ro` behind one belongs to what stands before it. */
+function splitList(value: string): string[] {
+  const items: string[] = [];
+  for (const part of value.split(delimiter)) {
+    if (`${delimiter}${part}` === READ_ONLY && items.length > 0) items[items.length - 1] += READ_ONLY;
+    else if (part !== "") items.push(part);
+  }
+  return items;
 }

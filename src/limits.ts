@@ -99,6 +99,8 @@ export const LIMITS = {
   channelWriteBytes: 4 * MiB,
   attachMs: 15_000,
   requestMs: 30_000,
+  /** How long no byte of a transfer may move. */
+  transferStallMs: 30_000,
   pingIntervalMs: 1_000,
   /** Silence after which the channel is taken for dead and attached again. */
   pongMs: 15_000,
@@ -196,6 +198,25 @@ export const LIMITS = {
   historiesKept: 1_000,
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
+
+  /** Files between the host and sandboxes. */
+  allowedDirs: 64,
+  transferBytes: 16 * GiB,
+  transfersAtOnce: 16,
+  transferProgressMs: 1_000,
+  /** What is read of a file of the host at once. */
+  hostReadBytes: 256 * KiB,
+  /** A folder on its way, as a tar. */
+  archiveEntries: 10_000,
+  archiveDepth: 20,
+  /** A name in it, as bytes: of the whole, and of one part. */
+  archiveNameBytes: 2_048,
+  fileNameBytes: 255,
+  /** What a tar says of the entry behind it (long names, pax records), which its reader holds in memory. */
+  archiveHeaderBytes: 64 * KiB,
+  /** Pictures of one execution that are saved for the user. */
+  savedPictures: 1_000,
+  savedPicturesBytes: 1 * GiB,
 
   progressIntervalMs: 5_000,
   progressMinIntervalMs: 100,

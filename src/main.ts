@@ -19,7 +19,11 @@ const program = new Command("kernelbox")
   )
   .version(VERSION)
   .showSuggestionAfterError();
-for (const { flag, description, variable } of FLAGS) program.option(flag, `${description} [${variable}]`);
+for (const { flag, description, variable, isRepeatable } of FLAGS) {
+  const help = `${description} [${variable}]`;
+  if (isRepeatable) program.option(flag, help, (value: string, before: string[] | undefined) => [...(before ?? []), value]);
+  else program.option(flag, help);
+}
 
 program.allowExcessArguments().action(async () => {
   const [unknown] = program.args;

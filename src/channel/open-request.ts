@@ -5,6 +5,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Default LIMITS.requestMs. */
   deadlineMs?: number | undefined;
+  /** In place of the deadline, for a transfer, whose length nobody knows: how long no byte of it may move, in either direction. */
+  stallMs?: number | undefined;
   /** Bytes to send behind the request. */
   body?: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined;
   /** Takes the bytes that come before the response. While its promise is pending no more credit is given. */
@@ -23,6 +25,7 @@ export class OpenRequest {
   readonly #onData: CallOptions["onData"];
   readonly #signal: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout;
+  readonly #isTransfer: boolean;
   #settle!: { resolve: (payload: Buffer) => void; reject: (error: KernelboxError) => void };
   #settled = false;
   #mayReceive: number = LIMITS.creditBytes;
@@ -40,16 +43,9 @@ export class OpenRequest {
     });
     // A request may fail while its body is still being sent, when nobody waits for the response yet.
     this.response.catch(() => {});
-    const deadlineMs = call.deadlineMs ?? LIMITS.requestMs;
-    this.#timer = setTimeout(() => {
-      this.#giveUp(
-        new KernelboxError(
-          "deadline_exceeded",
-          `The sandbox did not answer within ${deadlineMs} ms.`,
-          "Try again, or restart the context.",
-        ),
-      );
-    }, deadlineMs);
+    this.#isTransfer = call.stallMs !== undefined;
+    const deadlineMs = call.stallMs ?? call.deadlineMs ?? LIMITS.requestMs;
+    this.#timer = setTimeout(() => this.#giveUp(this.#isTransfer ? stalled(deadlineMs) : late(deadlineMs)), deadlineMs);
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -73,9 +69,11 @@ export class OpenRequest {
       this.#giveUp(new KernelboxError("sandbox_lost", "The sandbox sent bytes that were not asked for.", "Make a new sandbox."));
       return;
     }
+    this.#moved();
     const deliver = this.#onData;
     this.#delivering = this.#delivering.then(async () => {
       await deliver(chunk);
+      this.#moved();
       this.#consumed += chunk.length;
       if (this.#consumed < LIMITS.creditBytes / 2) return;
       this.#mayReceive += this.#consumed;
@@ -86,6 +84,7 @@ export class OpenRequest {
   }
 
   addCredit(bytes: number): void {
+    this.#moved();
     this.#maySend += bytes;
     this.#creditWaiter?.();
   }
@@ -100,12 +99,18 @@ export class OpenRequest {
     if (this.#settled) return 0;
     const bytes = Math.min(wanted, this.#maySend);
     this.#maySend -= bytes;
+    this.#moved();
     return bytes;
   }
 
   /** When the caller leaves before an answer (its body threw, say), the sandbox must not wait for the rest. */
   dispose(): void {
     this.#giveUp(KernelboxError.cancelled());
+  }
+
+  /** Bytes went out, came in, or were consumed at either end. */
+  #moved(): void {
+    if (this.#isTransfer && !this.#settled) this.#timer.refresh();
   }
 
   readonly #onAbort = (): void => {
@@ -127,4 +132,16 @@ export class OpenRequest {
     how();
     this.#creditWaiter?.();
   }
+}
+
+function late(deadlineMs: number): KernelboxError {
+  return new KernelboxError(
+    "deadline_exceeded",
+    `The sandbox did not answer within ${deadlineMs} ms.`,
+    "Try again, or restart the context.",
+  );
+}
+
+function stalled(stallMs: number): KernelboxError {
+  return new KernelboxError("deadline_exceeded", `No byte of the transfer moved for ${stallMs} ms, so it was given up.`, "Try again.");
 }

@@ -5,6 +5,7 @@ import type { Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { entrySchema, listSchema, readSchema, type SupervisorEntry, writtenSchema } from "../sandboxes/supervisor-schemas.ts";
 import { fileError } from "./errors.ts";
+import type { OnData } from "./source.ts";
 import { fileTarget } from "./uris.ts";
 
 /** The years 1 to 9999, all that RFC 3339 knows: a file's time is whatever its owner set. */
@@ -25,7 +26,8 @@ export interface FileEntry {
 export interface WriteFile {
   sandboxId?: string | undefined;
   path: string;
-  content: Buffer;
+  /** Whoever gives a stream bounds it. */
+  content: Buffer | AsyncIterable<Uint8Array>;
   mode?: string | undefined;
   createParents: boolean;
   append: boolean;
@@ -73,13 +75,13 @@ export class Files {
   }
 
   /**
-   * Streams bytes of a regular file to `onData`, from `offset`, at most `limit`. Returning false from `onData` ends the transfer early, without
+   * Streams bytes of a regular file to `onData`, from `offset`, at most `limit`. Where `onData` says false the transfer ends early, without
    * an error.
    */
   async read(
     target: { sandboxId: string; path: string; offset: number; limit?: number | undefined },
     caller: Caller,
-    onData: (chunk: Buffer) => boolean,
+    onData: OnData,
   ): Promise<void> {
     const sandbox = await this.#sandbox(target.sandboxId, caller, "use");
     const enough = new AbortController();
@@ -89,18 +91,19 @@ export class Files {
       offset: target.offset,
       ...(target.limit === undefined ? {} : { limit: target.limit }),
     };
-    const take = (chunk: Buffer) => {
-      if (!onData(chunk)) enough.abort();
+    const take = async (chunk: Buffer) => {
+      // What came after that is for nobody.
+      if (!enough.signal.aborted && !(await onData(chunk))) enough.abort();
     };
     try {
-      await sandbox.request("file.read", params, readSchema, { signal, onData: take });
+      await sandbox.request("file.read", params, readSchema, { signal, onData: take, stallMs: LIMITS.transferStallMs });
     } catch (error) {
       if (!enough.signal.aborted || caller.signal?.aborted) throw fileError(error);
     }
   }
 
   async write(request: WriteFile, caller: Caller): Promise<{ path: string; sandboxId: string; sizeBytes: number; created: boolean }> {
-    checkContent(request.content);
+    if (Buffer.isBuffer(request.content)) checkContent(request.content);
     const { path: name, sandboxId } = fileTarget({ sandboxId: request.sandboxId, path: request.path });
     const path = absolutePath(name);
     const sandbox = await this.#sandbox(sandboxId, caller, "make");
@@ -112,7 +115,11 @@ export class Files {
       ...(request.mode === undefined ? {} : { mode: request.mode }),
     };
     try {
-      const written = await sandbox.request("file.write", params, writtenSchema, { signal: caller.signal, body: [request.content] });
+      const written = await sandbox.request("file.write", params, writtenSchema, {
+        signal: caller.signal,
+        stallMs: LIMITS.transferStallMs,
+        body: Buffer.isBuffer(request.content) ? [request.content] : request.content,
+      });
       return { path, sandboxId: sandbox.sandboxId, sizeBytes: written.size_bytes, created: written.created };
     } catch (error) {
       throw fileError(error);
@@ -145,6 +152,11 @@ export class Files {
     } catch (error) {
       throw fileError(error);
     }
+  }
+
+  /** The sandbox that a call means, made now where it means the caller's own and there is none. */
+  async sandboxId(sandboxId: string | undefined, caller: Caller): Promise<string> {
+    return (await this.#sandbox(sandboxId, caller, "make")).sandboxId;
   }
 
   async #sandbox(sandboxId: string | undefined, caller: Caller, purpose: "make" | "use"): Promise<Sandbox> {

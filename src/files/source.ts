@@ -8,6 +8,8 @@ export interface Source {
   mimeType: string;
   modifiedAt: string | null;
   mode: string | null;
-  /** Gives the bytes in pieces until there are no more or `onData` returns false. */
-  stream(offset: number, limit: number | undefined, onData: (chunk: Buffer) => boolean): Promise<void>;
+  /** Gives the bytes in pieces until there are no more or `onData` says false. While its promise is pending, no more is read than is on its way. */
+  stream(offset: number, limit: number | undefined, onData: OnData): Promise<void>;
 }
+
+export type OnData = (chunk: Buffer) => boolean | Promise<boolean>;

@@ -108,7 +108,7 @@ function streamText(text: SpooledText): Source["stream"] {
     const end = limit === undefined ? text.bytes : Math.min(text.bytes, offset + limit);
     for (let at = offset; at < end; ) {
       const piece = await text.read(at, Math.min(PIECE_BYTES, end - at));
-      if (piece.length === 0 || !onData(piece)) return;
+      if (piece.length === 0 || !(await onData(piece))) return;
       at += piece.length;
     }
   };
@@ -117,6 +117,6 @@ function streamText(text: SpooledText): Source["stream"] {
 function streamBytes(bytes: Buffer): Source["stream"] {
   return async (offset, limit, onData) => {
     const piece = bytes.subarray(offset, limit === undefined ? undefined : offset + limit);
-    if (piece.length > 0) onData(piece);
+    if (piece.length > 0) await onData(piece);
   };
 }

@@ -5,6 +5,7 @@ import type { Executions } from "../contexts/executions.ts";
 import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
+import type { HostTransfers } from "../files/host-transfers.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
 import type { Sources } from "../files/sources.ts";
@@ -21,6 +22,7 @@ export interface Services {
   files: Files;
   sources: Sources;
   pictures: Pictures;
+  hostTransfers: HostTransfers;
 }
 
 /** Who calls, and how to reach them while they wait. */

@@ -11,6 +11,7 @@ export const path = z
   .min(1)
   .max(LIMITS.uriCharacters)
   .describe("Absolute, or relative to /home/user (/mnt/data is the same folder), or a file's uri from a reply.");
+export const localPath = z.string().max(LIMITS.pathBytes).describe("On the user's machine, in a folder that --allow-dir names.");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
 export const language = z.enum(LANGUAGE_NAMES, { error: `the languages are ${LANGUAGE_NAMES.join(", ")}` });
 

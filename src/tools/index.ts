@@ -4,6 +4,7 @@ import { cancelExecution } from "./cancel-execution.ts";
 import { createContext } from "./create-context.ts";
 import { nearest, type Tool } from "./define-tool.ts";
 import { deleteContext } from "./delete-context.ts";
+import { downloadFile } from "./download-file.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
@@ -12,6 +13,7 @@ import { listDirectory } from "./list-directory.ts";
 import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
 import { restartContext } from "./restart-context.ts";
+import { uploadFile } from "./upload-file.ts";
 import { writeFile } from "./write-file.ts";
 
 /** All tools, in the order in which hosts list them. */
@@ -27,6 +29,8 @@ export const TOOLS: readonly Tool[] = [
   readFile,
   writeFile,
   listDirectory,
+  uploadFile,
+  downloadFile,
 ];
 
 /** Those of the profiles, in the same order. */

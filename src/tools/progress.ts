@@ -33,3 +33,8 @@ export function progressOf(onProgress: (message: string) => void): { onOutput: (
     },
   };
 }
+
+/** How far a transfer has come. */
+export function transferProgress(onProgress: ((message: string) => void) | undefined): ((bytes: number) => void) | undefined {
+  return onProgress === undefined ? undefined : (bytes) => onProgress(`${bytes} bytes moved`);
+}

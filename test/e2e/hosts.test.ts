@@ -16,6 +16,8 @@ const TOOLS = [
   "read_file",
   "write_file",
   "list_directory",
+  "upload_file",
+  "download_file",
 ];
 
 describe.each(HOSTS)("a host with %s", (host) => {

@@ -260,3 +260,62 @@ describe("credit", () => {
     channel.close();
   });
 });
+
+describe("a transfer with a stall deadline", () => {
+  const stallMs = 1_000;
+  const slow = 600;
+
+  it("may take as long as it likes while bytes come, and is given up once none do", async () => {
+    const channel = await open();
+    const request = channel.request("read", {}, anything, { stallMs, onData: () => {} });
+    const failed = expect(request).rejects.toMatchObject({ code: "deadline_exceeded", message: expect.stringContaining("No byte") });
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    request.then(over, over);
+    for (let n = 0; n < 100; n++) {
+      peer.say(FRAME.data, 1, Buffer.from("x"));
+      await vi.advanceTimersByTimeAsync(slow);
+      peer.say(FRAME.pong, 0, Buffer.alloc(8));
+    }
+    expect(isOver).toBe(false);
+    await vi.advanceTimersByTimeAsync(stallMs);
+    await failed;
+    expect(peer.received.some((frame) => frame[1] === FRAME.abort)).toBe(true);
+    expect(channel.isOpen).toBe(true);
+    channel.close();
+  });
+
+  it("is renewed by what the other side consumes of ours, and by what we consume of theirs", async () => {
+    const channel = await open();
+    const body = Array.from({ length: 20 }, () => Buffer.alloc(LIMITS.creditBytes));
+    const writing = channel.request("write", {}, anything, { stallMs, body });
+    for (let n = 0; n < 20; n++) {
+      await vi.advanceTimersByTimeAsync(slow);
+      const credit = Buffer.alloc(4);
+      credit.writeUInt32BE(LIMITS.creditBytes);
+      peer.say(FRAME.credit, 1, credit);
+      peer.say(FRAME.pong, 0, Buffer.alloc(8));
+    }
+    await vi.advanceTimersByTimeAsync(1);
+    peer.say(FRAME.response, 1, { result: {} });
+    await expect(writing).resolves.toEqual({});
+
+    const reading = channel.request("read", {}, anything, {
+      stallMs,
+      onData: () => new Promise((resolve) => setTimeout(resolve, slow)),
+    });
+    for (let n = 0; n < 4; n++) peer.say(FRAME.data, 2, Buffer.from("x"));
+    peer.say(FRAME.response, 2, { result: {} });
+    await vi.advanceTimersByTimeAsync(4 * slow + 1);
+    await expect(reading).resolves.toEqual({});
+
+    const stuck = channel.request("read", {}, anything, { stallMs, onData: () => new Promise(() => {}) });
+    const failed = expect(stuck).rejects.toMatchObject({ code: "deadline_exceeded" });
+    peer.say(FRAME.data, 3, Buffer.from("x"));
+    await vi.advanceTimersByTimeAsync(stallMs + 1);
+    await failed;
+    channel.close();
+  });
+});

@@ -1,11 +1,13 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, it } from "vitest";
 import { toolsPage } from "../../../scripts/tools-page.ts";
 import { FLAGS, readConfig } from "../../../src/config.ts";
 import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
 import { KernelboxError } from "../../../src/errors.ts";
+import { LIMITS } from "../../../src/limits.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
 import { findTool, TOOLS, toolsOf } from "../../../src/tools/index.ts";
 import { listing } from "../../../src/tools/listing.ts";
@@ -107,6 +109,29 @@ describe("settings", () => {
     expect(readConfig({}, {}).tools).toEqual(["core"]);
     expect(readConfig({ tools: "files, core" }, {}).tools).toEqual(["core", "files"]);
     expect(readConfig({}, { KERNELBOX_TOOLS: "all" }).tools).toEqual(PROFILES);
+  });
+
+  it("take a list from a flag that is repeated, or from one variable as in PATH", () => {
+    const dir = realpathSync(mkdtempSync(join(tmpdir(), "kernelbox-settings-")));
+    for (const name of ["a", "b", "odd:ro"]) mkdirSync(join(dir, name));
+    symlinkSync("a", join(dir, "link"));
+    const [a, b, link, odd] = ["a", "b", "link", "odd:ro"].map((name) => join(dir, name));
+    const folder = (given: string | undefined, isReadOnly: boolean, real = given) => ({ given, real, isReadOnly });
+    expect(readConfig({}, {}).allowDir).toEqual([]);
+    expect(readConfig({ allowDir: [`${a}:ro`, b] }, { KERNELBOX_ALLOW_DIR: "/nowhere" }).allowDir).toEqual([
+      folder(a, true),
+      folder(b, false),
+    ]);
+    const variable = [b, `${a}:ro`, link].join(delimiter);
+    expect(readConfig({}, { KERNELBOX_ALLOW_DIR: variable }).allowDir).toEqual([folder(b, false), folder(a, true), folder(link, false, a)]);
+    expect(readConfig({ allowDir: [`${odd}/`, `${odd}:ro`] }, {}).allowDir).toEqual([folder(odd, false), folder(odd, true)]);
+    writeFileSync(join(dir, "file"), "");
+    expect(() => readConfig({ saveDir: join(dir, "file") }, {})).toThrow(/^--save-dir: "/);
+    for (const path of [odd, join(dir, "file"), join(dir, "none:ro")])
+      expect(() => readConfig({ allowDir: [b, path] }, {})).toThrow(/^--allow-dir: "/);
+    expect(readConfig({ saveDir: link }, {}).saveDir).toBe(a);
+    expect(() => readConfig({ allowDir: Array(LIMITS.allowedDirs + 1).fill(a) }, {})).toThrow(/^--allow-dir/);
+    rmSync(dir, { recursive: true });
   });
 
   it("say their units and bounds in --help", () => {
