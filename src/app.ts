@@ -7,6 +7,7 @@ import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { Files } from "./files/files.ts";
 import { Pictures } from "./files/pictures.ts";
+import { Search } from "./files/search.ts";
 import { Sources } from "./files/sources.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
@@ -59,6 +60,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     languages: languagesOf(config.image),
     contexts,
     files,
+    search: new Search(sandboxes),
     executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
     sources: new Sources(files, records, describeRecord),
     pictures: new Pictures(sandboxes),

@@ -16,6 +16,7 @@ from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
 from .reaper import Reaper
+from .search import Search
 from .transfer import Transfer
 
 Json = dict[str, Any]
@@ -37,6 +38,7 @@ class Service:
         self._paths = Paths()
         self._files = Files(self._paths)
         self._pictures = Pictures(loop, self._reaper)
+        self._search = Search(loop, self._reaper, self._paths)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
         # Only executions that a server has asked for since it attached are sent on.
@@ -98,6 +100,8 @@ class Service:
                 return self._files.stat(params)
             case "file.list":
                 return self._files.list(params)
+            case "file.search":
+                return await self._search.search(params)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
             case "usage":

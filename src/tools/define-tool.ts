@@ -7,6 +7,7 @@ import { KernelboxError } from "../errors.ts";
 import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
+import type { Search } from "../files/search.ts";
 import type { Sources } from "../files/sources.ts";
 import type { Profile } from "./profiles.ts";
 
@@ -19,6 +20,7 @@ export interface Services {
   contexts: Contexts;
   executions: Executions;
   files: Files;
+  search: Search;
   sources: Sources;
   pictures: Pictures;
 }

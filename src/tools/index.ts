@@ -12,6 +12,7 @@ import { listDirectory } from "./list-directory.ts";
 import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
 import { restartContext } from "./restart-context.ts";
+import { searchFiles } from "./search-files.ts";
 import { writeFile } from "./write-file.ts";
 
 /** All tools, in the order in which hosts list them. */
@@ -27,6 +28,7 @@ export const TOOLS: readonly Tool[] = [
   readFile,
   writeFile,
   listDirectory,
+  searchFiles,
 ];
 
 /** Those of the profiles, in the same order. */
