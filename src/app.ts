@@ -9,6 +9,7 @@ import { AllowedFolders } from "./files/allowed-folders.ts";
 import { Files } from "./files/files.ts";
 import { HostTransfers } from "./files/host-transfers.ts";
 import { Pictures } from "./files/pictures.ts";
+import { Search } from "./files/search.ts";
 import { Sources } from "./files/sources.ts";
 import { Transfers } from "./files/transfers.ts";
 import type { Log } from "./log.ts";
@@ -64,6 +65,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     languages: languagesOf(config.image),
     contexts,
     files,
+    search: new Search(sandboxes),
     executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
     sources,
     pictures: new Pictures(sandboxes),

@@ -142,7 +142,7 @@ const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLo
 /** The flags, in the order of the table above. */
 export const FLAGS: readonly Flag[] = Object.entries(settings).map(([key, schema]) => {
   const fallback = schema.safeParse(undefined);
-  const isRepeatable = fallback.success && Array.isArray(fallback.data);
+  const isRepeatable = schema.safeParse([]).success;
   const suffix = fallback.success && fallback.data !== undefined && !isRepeatable ? ` (default: ${fallback.data})` : "";
   return {
     key: key as keyof Config,

@@ -78,6 +78,10 @@ export const LIMITS = {
   readFileImageBytes: 600 * KB,
   listEntries: { default: 200, max: 1_000 },
   listDepth: 20,
+  /** A search of files: the supervisor's bounds. */
+  searchMatches: { default: 100, max: 1_000 },
+  searchPatternBytes: 4 * KiB,
+  searchLineCharacters: 500,
   /** Resource links among a reply's content blocks. */
   replyLinks: 20,
   resourceBytes: 600 * KB,

@@ -101,6 +101,23 @@ SCAN_ENTRIES = 5_000
 SCAN_S = 0.02
 CHANGED_FILES = 200
 
+# A search of files: those at once and how long one waits for its turn, its process, and what is read of it. A line of more than SEARCH_LINE_BYTES has
+# more characters than are shown, since each has at most four bytes: so what ripgrep puts behind a line that it has cut is never shown.
+SEARCHES = 2
+SEARCH_TURN_S = 10.0
+SEARCH_S = 10.0
+SEARCH_CPU_S = 20
+SEARCH_MEMORY_BYTES = 256 * MIB
+SEARCH_REGEX_BYTES = 32 * MIB
+SEARCH_PATTERN_BYTES = 4 * KIB
+SEARCH_MATCHES = 1_000
+SEARCH_LINE_BYTES = 2_000
+SEARCH_LINE_CHARACTERS = 500
+SEARCH_OUTPUT_BYTES = 8 * MIB
+SEARCH_PIECE_BYTES = 64 * KIB
+SEARCH_SAID_BYTES = 16 * KIB
+SEARCH_SAID_CHARACTERS = 1_000
+
 # Looking at a context: how long its kernel may take, and then to stop; what it may answer, and what may be asked.
 LOOK_S = 5.0
 LOOK_GRACE_S = 2.0

@@ -16,6 +16,7 @@ from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
 from .reaper import Reaper
+from .search import Search
 from .transfer import Transfer
 from .tree import Tree
 
@@ -39,6 +40,7 @@ class Service:
         self._files = Files(self._paths)
         self._tree = Tree(self._paths)
         self._pictures = Pictures(loop, self._reaper)
+        self._search = Search(loop, self._reaper, self._paths)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
         # Only executions that a server has asked for since it attached are sent on.
@@ -106,6 +108,8 @@ class Service:
                 return await self._tree.move(params)
             case "file.remove":
                 return await self._tree.remove(params)
+            case "file.search":
+                return await self._search.search(params)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
             case "usage":

@@ -275,6 +275,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "execution.events",
   "execution.start",
   "file.list",
+  "file.search",
   "file.stat",
 ]);
 

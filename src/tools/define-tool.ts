@@ -8,6 +8,7 @@ import type { Files } from "../files/files.ts";
 import type { HostTransfers } from "../files/host-transfers.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
+import type { Search } from "../files/search.ts";
 import type { Sources } from "../files/sources.ts";
 import type { Profile } from "./profiles.ts";
 
@@ -20,6 +21,7 @@ export interface Services {
   contexts: Contexts;
   executions: Executions;
   files: Files;
+  search: Search;
   sources: Sources;
   pictures: Pictures;
   hostTransfers: HostTransfers;

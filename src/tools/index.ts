@@ -13,6 +13,7 @@ import { listDirectory } from "./list-directory.ts";
 import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
 import { restartContext } from "./restart-context.ts";
+import { searchFiles } from "./search-files.ts";
 import { uploadFile } from "./upload-file.ts";
 import { writeFile } from "./write-file.ts";
 
@@ -31,6 +32,7 @@ export const TOOLS: readonly Tool[] = [
   listDirectory,
   uploadFile,
   downloadFile,
+  searchFiles,
 ];
 
 /** Those of the profiles, in the same order. */
