@@ -17,6 +17,7 @@ from .paths import HOME, Paths
 from .pictures import Pictures
 from .reaper import Reaper
 from .transfer import Transfer
+from .watch import Watch
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ class Service:
         self._launcher = Launcher(loop, self._reaper)
         self._paths = Paths()
         self._files = Files(self._paths)
+        self._watch = Watch(loop, self._paths)
         self._pictures = Pictures(loop, self._reaper)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
@@ -98,6 +100,8 @@ class Service:
                 return self._files.stat(params)
             case "file.list":
                 return self._files.list(params)
+            case "file.changes":
+                return await self._watch.changes(params)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
             case "usage":
