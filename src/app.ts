@@ -5,6 +5,8 @@ import { Executions } from "./contexts/executions.ts";
 import { languagesOf } from "./contexts/languages.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
+import { FileChanges } from "./files/file-changes.ts";
+import { FileTree } from "./files/file-tree.ts";
 import { Files } from "./files/files.ts";
 import { Pictures } from "./files/pictures.ts";
 import { Sources } from "./files/sources.ts";
@@ -58,6 +60,8 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     languages: languagesOf(config.image),
     contexts,
     files,
+    tree: new FileTree(sandboxes),
+    changes: new FileChanges(sandboxes, log),
     executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
     sources: new Sources(files, records, describeRecord),
     pictures: new Pictures(sandboxes),

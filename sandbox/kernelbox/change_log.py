@@ -63,14 +63,18 @@ class ChangeLog:
             except TimeoutError:
                 return
 
-    def take(self, since: int) -> Json:
-        """All that came behind that number."""
+    def acknowledge(self, since: int) -> None:
+        """What was told up to that number has arrived."""
         while self._entries:
             path, (seq, _) = next(iter(self._entries.items()))
             if seq > since:
                 break
             del self._entries[path]
             self._bytes -= len(path)
+
+    def take(self, since: int) -> Json:
+        """All that came behind that number."""
+        self.acknowledge(since)
         self._told = self.last
         changes = [{"path": path.decode("utf-8", "replace"), "change": change} for path, (_, change) in self._entries.items()]
         return {"seq": self.last, "changes": changes, "is_complete": 0 < since <= self.last and self._lost <= since}

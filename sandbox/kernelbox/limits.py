@@ -88,7 +88,7 @@ SETTLE_S = 5.0
 PATH_BYTES = 4_096
 OPEN_TRIES = 10
 LIST_ENTRIES = 5_000
-LIST_DEPTH = 32
+LIST_DEPTH = 200
 # A page of a list, as JSON; and the names of one folder that are looked at, for the sake of the event loop.
 LIST_BYTES = 4 * MIB
 FOLDER_ENTRIES = 100_000

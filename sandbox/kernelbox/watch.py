@@ -41,6 +41,7 @@ class Watch:
                 # A great tree; what is known so far is told already.
                 pass
             if 0 < since <= self._log.last:
+                self._log.acknowledge(since)
                 await self._log.wait(since, wait_s)
             told = self._log.take(since)
             is_whole = self._ready.is_set() and self._way is not None and not self._way.is_partial

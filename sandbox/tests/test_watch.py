@@ -161,6 +161,16 @@ class BothWays(unittest.IsolatedAsyncioTestCase):
         self.listener.since = since
         self.assertEqual(await self.listener.ask(), {"file": "created"})
 
+    async def test_what_has_arrived_as_created_is_modified_then(self):
+        await self.listener.ask()
+        self.put("file")
+        self.assertEqual(await self.listener.until(lambda seen: seen != {}), {"file": "created"})
+        await self.listener.ask()
+        asking = asyncio.create_task(self.listener.ask(5))
+        await asyncio.sleep(0.1)
+        self.put("file", "longer")
+        self.assertEqual(await asking, {"file": "modified"})
+
     async def test_many_changes_of_one_file_are_one(self):
         await self.listener.ask()
         for n in range(500):

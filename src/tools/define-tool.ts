@@ -4,6 +4,8 @@ import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
 import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
+import type { FileChanges } from "../files/file-changes.ts";
+import type { FileTree } from "../files/file-tree.ts";
 import type { Files } from "../files/files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
@@ -16,6 +18,8 @@ export interface Services {
   contexts: Contexts;
   executions: Executions;
   files: Files;
+  tree: FileTree;
+  changes: FileChanges;
   sources: Sources;
   pictures: Pictures;
 }
