@@ -6,6 +6,8 @@ import { languagesOf } from "./contexts/languages.ts";
 import { createDockerEngine } from "./engines/docker/index.ts";
 import type { Engine } from "./engines/engine.ts";
 import { AllowedFolders } from "./files/allowed-folders.ts";
+import { FileChanges } from "./files/file-changes.ts";
+import { FileTree } from "./files/file-tree.ts";
 import { Files } from "./files/files.ts";
 import { HostTransfers } from "./files/host-transfers.ts";
 import { Pictures } from "./files/pictures.ts";
@@ -66,6 +68,8 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     contexts,
     files,
     search: new Search(sandboxes),
+    tree: new FileTree(sandboxes),
+    changes: new FileChanges(sandboxes, log),
     executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
     sources,
     pictures: new Pictures(sandboxes),

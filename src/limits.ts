@@ -85,9 +85,18 @@ export const LIMITS = {
   /** Resource links among a reply's content blocks. */
   replyLinks: 20,
   resourceBytes: 600 * KB,
-  /** How far resources/list looks into a workspace for files. */
-  resourceListDepth: 3,
+  /** How many resources one page of resources/list has, and how often it asks for more where folders fill what it finds; how deep it looks. */
+  resourceListEntries: 1_000,
   resourceListPages: 10,
+  resourceListDepth: 200,
+  /** Resources that one host may subscribe to. */
+  subscriptions: 1_000,
+  /** Between two looks for what has changed, and two notifications of the same; how long a sandbox may wait for a change before it answers. */
+  changesIntervalMs: 500,
+  changesWaitSeconds: 20,
+  changesRetryMs: 2_000,
+  /** How long a host that begins to listen waits until no change can be missed. */
+  changesReadyMs: 2_000,
   /** Details of an error: as data, and as prose. */
   errorDetailsBytes: 4 * KB,
   errorDetailsCharacters: 2_000,

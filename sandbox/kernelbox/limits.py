@@ -88,7 +88,7 @@ SETTLE_S = 5.0
 PATH_BYTES = 4_096
 OPEN_TRIES = 10
 LIST_ENTRIES = 5_000
-LIST_DEPTH = 32
+LIST_DEPTH = 200
 # A page of a list, as JSON; and the names of one folder that are looked at, for the sake of the event loop.
 LIST_BYTES = 4 * MIB
 FOLDER_ENTRIES = 100_000
@@ -117,6 +117,23 @@ SEARCH_OUTPUT_BYTES = 8 * MIB
 SEARCH_PIECE_BYTES = 64 * KIB
 SEARCH_SAID_BYTES = 16 * KIB
 SEARCH_SAID_CHARACTERS = 1_000
+# Telling what changes: folders that are watched and names of files that are known in them; changes that wait to be asked for.
+WATCH_FOLDERS = 4_096
+WATCH_NAMES = 50_000
+WATCH_CHANGES = 1_000
+WATCH_CHANGES_BYTES = 256 * KIB
+WATCH_READ_BYTES = 16 * KIB
+# Names that are looked at before others have their turn.
+WATCH_STEP_ENTRIES = 200
+# How long one request may wait for a change, and for all folders to be watched; and when the watch ends that nobody asks.
+WATCH_WAIT_S = 25.0
+WATCH_READY_S = 2.0
+WATCH_IDLE_S = 60.0
+# Between two beginnings; between two looks where there is no inotify, how much one looks at, and when inotify is tried again.
+WATCH_AGAIN_S = 1.0
+WATCH_SCAN_S = 1.0
+WATCH_SCAN_ENTRIES = 20_000
+WATCH_RETRY_S = 30.0
 
 # Looking at a context: how long its kernel may take, and then to stop; what it may answer, and what may be asked.
 LOOK_S = 5.0

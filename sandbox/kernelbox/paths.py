@@ -35,6 +35,10 @@ class Paths:
         }
         self._use_openat2 = _has_openat2() if use_openat2 is None else use_openat2
 
+    @property
+    def roots(self) -> list[str]:
+        return list(self._roots)
+
     def close(self) -> None:
         for fd in self._roots.values():
             os.close(fd)

@@ -19,6 +19,7 @@ from .reaper import Reaper
 from .search import Search
 from .transfer import Transfer
 from .tree import Tree
+from .watch import Watch
 
 Json = dict[str, Any]
 
@@ -39,6 +40,7 @@ class Service:
         self._paths = Paths()
         self._files = Files(self._paths)
         self._tree = Tree(self._paths)
+        self._watch = Watch(loop, self._paths)
         self._pictures = Pictures(loop, self._reaper)
         self._search = Search(loop, self._reaper, self._paths)
         self._contexts: dict[str, Context] = {}
@@ -110,6 +112,8 @@ class Service:
                 return await self._tree.remove(params)
             case "file.search":
                 return await self._search.search(params)
+            case "file.changes":
+                return await self._watch.changes(params)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
             case "usage":

@@ -165,7 +165,7 @@ export class Files {
   }
 }
 
-function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
+export function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
   return {
     name: entry.name,
     path: entry.path,

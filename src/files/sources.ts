@@ -56,6 +56,25 @@ export class Sources {
     return listNotebooks(this.#records, principal, LIMITS.notebooksListed);
   }
 
+  /** Of those that are kept, the newest first. */
+  executionIds(principal: string): string[] {
+    return this.#records
+      .all(principal)
+      .map(({ executionId }) => executionId)
+      .reverse();
+  }
+
+  /** Another text whenever what is kept may have changed; undefined where nothing is. */
+  version(address: StoredAddress | Extract<ResourceAddress, { kind: "notebook" }>, principal: string): string | undefined {
+    if (address.kind === "notebook") {
+      const executions = this.#records.ofContext(address.contextId, principal);
+      return executions.length === 0 ? undefined : executions.map(({ executionId, lastEvent }) => `${executionId}:${lastEvent}`).join();
+    }
+    const record = this.#records.find(address.executionId, principal);
+    if (record === undefined) return undefined;
+    return address.kind === "stream" ? String(record[address.stream].bytes) : `${record.lastEvent}:${record.outcome?.status ?? ""}`;
+  }
+
   async #notebook(contextId: string, principal: string): Promise<Source> {
     const notebook = await contextNotebook(this.#records, contextId, principal);
     if (notebook !== undefined) return notebook;

@@ -7,19 +7,21 @@ import { listing } from "../tools/listing.ts";
 import { VERSION } from "../version.ts";
 import { toolResult } from "./content.ts";
 import { toolError } from "./errors.ts";
+import type { ResourceChanges } from "./resource-changes.ts";
 import { registerResources } from "./resources.ts";
+import { tellChanges } from "./subscriptions.ts";
 
 const INSTRUCTIONS =
   "Kernelbox runs code in a sandbox of its own: a hardened container without network, with a Jupyter kernel. Start with execute_code: no set-up is needed, and variables and files persist " +
   "between calls. Files live in /home/user inside the sandbox, not on the user's machine; read them with read_file, write them with write_file. " +
   "When a reply says that variables are lost, define again what you need.";
 
-/** An MCP server over the services, for one connection. Pure: it may be called for every connection and every probe. */
-export function buildServer(services: Services, principal: string, log: Log): McpServer {
+/** An MCP server over the services, for one connection, and what tells its host of changes. Pure: it may be called for every connection and every probe. */
+export function buildServer(services: Services, principal: string, log: Log): { server: McpServer; changes: ResourceChanges } {
   const server = new McpServer(
     { name: "kernelbox", title: "Kernelbox", version: VERSION },
     {
-      capabilities: { resources: {}, tools: {} },
+      capabilities: { resources: { subscribe: true, listChanged: true }, tools: {} },
       instructions: INSTRUCTIONS,
       cacheHints: { "tools/list": { ttlMs: 300_000, cacheScope: "public" } },
     },
@@ -33,7 +35,7 @@ export function buildServer(services: Services, principal: string, log: Log): Mc
     return await callTool(params.name, params.arguments, call, log);
   });
   registerResources(server, services, principal);
-  return server;
+  return { server, changes: tellChanges(server, services, principal) };
 }
 
 async function callTool(name: string, args: unknown, call: ToolCall, log: Log): Promise<CallToolResult> {

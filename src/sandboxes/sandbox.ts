@@ -274,6 +274,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "execution.cancel",
   "execution.events",
   "execution.start",
+  "file.changes",
   "file.list",
   "file.search",
   "file.stat",

@@ -110,6 +110,11 @@ export class Sandboxes {
     return sandbox?.end === undefined ? sandbox : undefined;
   }
 
+  /** The principal's sandboxes that have not ended, in the order in which they were claimed. */
+  living(principal: string): Sandbox[] {
+    return [...this.#sandboxes.values()].filter((sandbox) => sandbox.end === undefined && sandbox.principal === principal);
+  }
+
   /** Whether the handle is remembered, be it of one that has ended. */
   isKnown(sandboxId: string): boolean {
     return this.#sandboxes.has(sandboxId);

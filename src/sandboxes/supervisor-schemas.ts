@@ -43,6 +43,12 @@ export const listSchema = z.object({
   entries: z.array(entrySchema).max(10_000),
   next: z.string().max(12_288).nullish(),
 });
+export const changesSchema = z.object({
+  seq: z.number().int().nonnegative(),
+  changes: z.array(z.object({ path: z.string().max(8_192), change: z.enum(["created", "modified", "removed"]) })).max(1_000),
+  is_complete: z.boolean(),
+  via: z.enum(["inotify", "scan"]),
+});
 export const readSchema = z.object({
   path: z.string().max(8_192),
   size_bytes: z.number().nonnegative(),

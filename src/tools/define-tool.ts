@@ -4,6 +4,8 @@ import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
 import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
+import type { FileChanges } from "../files/file-changes.ts";
+import type { FileTree } from "../files/file-tree.ts";
 import type { Files } from "../files/files.ts";
 import type { HostTransfers } from "../files/host-transfers.ts";
 import type { Pictures } from "../files/pictures.ts";
@@ -22,6 +24,8 @@ export interface Services {
   executions: Executions;
   files: Files;
   search: Search;
+  tree: FileTree;
+  changes: FileChanges;
   sources: Sources;
   pictures: Pictures;
   hostTransfers: HostTransfers;

@@ -1,0 +1,90 @@
+import type { JSONRPCMessage, McpServer } from "@modelcontextprotocol/server";
+import * as z from "zod";
+import { KernelboxError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import type { Log } from "../log.ts";
+import type { Services } from "../tools/define-tool.ts";
+import { resourceError } from "./errors.ts";
+import { ResourceChanges } from "./resource-changes.ts";
+
+/** What a host of 2025 wants: it has one list of resources to be told of, and is told of changes of the list without asking. */
+const CONNECTION = "connection";
+
+/** Tells the host of a server what changes. One of 2025 says so to the server; what one of 2026 listens to only passes by its transport (`Listens`). */
+export function tellChanges(server: McpServer, services: Services, principal: string): ResourceChanges {
+  // A host that is gone will also be noticed elsewhere.
+  const changes = new ResourceChanges(services, principal, {
+    updated: (uri) => void server.server.sendResourceUpdated({ uri }).catch(() => {}),
+    listChanged: () => void server.server.sendResourceListChanged().catch(() => {}),
+  });
+  server.server.oninitialized = () => void changes.ask(CONNECTION, { list: true, uris: [] });
+  server.server.onclose = () => changes.close();
+  server.server.setRequestHandler("resources/subscribe", async ({ params: { uri } }) => {
+    try {
+      await ready(changes.subscribe(CONNECTION, uri));
+      return {};
+    } catch (thrown) {
+      throw resourceError(KernelboxError.from(thrown), uri);
+    }
+  });
+  server.server.setRequestHandler("resources/unsubscribe", ({ params: { uri } }) => {
+    changes.unsubscribe(CONNECTION, uri);
+    return {};
+  });
+  return changes;
+}
+
+const ID = z.union([z.string(), z.number()]);
+const ACKNOWLEDGED = z.object({
+  method: z.literal("notifications/subscriptions/acknowledged"),
+  params: z.object({
+    _meta: z.object({ "io.modelcontextprotocol/subscriptionId": ID }),
+    notifications: z.object({ resourcesListChanged: z.boolean().optional(), resourceSubscriptions: z.array(z.string()).optional() }),
+  }),
+});
+const CANCELLED = z.object({ method: z.literal("notifications/cancelled"), params: z.object({ requestId: ID }) });
+
+/**
+ * What a host of 2026 listens to. The SDK keeps that itself, answers for it and passes on what was asked for; it only does not say so. But the
+ * acknowledgement of what it takes, and the host's word that it has enough, pass by here.
+ */
+export class Listens {
+  readonly #log: Log;
+  #changes: ResourceChanges | undefined;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** The connection is served by this server from now on. */
+  use(changes: ResourceChanges): void {
+    this.#changes = changes;
+  }
+
+  /** Before a message goes out. Settles when the host may see it: what it is told to be listening to must not be missed. */
+  async outgoing(message: JSONRPCMessage): Promise<void> {
+    const told =
+      "method" in message && message.method === "notifications/subscriptions/acknowledged" ? ACKNOWLEDGED.safeParse(message) : undefined;
+    if (told?.success !== true || this.#changes === undefined) return;
+    const { _meta, notifications } = told.data.params;
+    const wanted = { list: notifications.resourcesListChanged === true, uris: notifications.resourceSubscriptions ?? [] };
+    if (!wanted.list && wanted.uris.length === 0) return;
+    await ready(this.#changes.ask(_meta["io.modelcontextprotocol/subscriptionId"], wanted)).catch((error) =>
+      this.#log.warn({ err: error }, "what a host listens to could not be followed"),
+    );
+  }
+
+  incoming(message: JSONRPCMessage): void {
+    const told = "method" in message && message.method === "notifications/cancelled" ? CANCELLED.safeParse(message) : undefined;
+    if (told?.success === true) this.#changes?.withdraw(told.data.params.requestId);
+  }
+}
+
+/** A sandbox that does not answer must not hold up its host. */
+async function ready(pending: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LIMITS.changesReadyMs);
+  });
+  await Promise.race([pending, late]).finally(() => clearTimeout(timer));
+}
