@@ -15,6 +15,16 @@ export const LIMITS = {
   nameCharacters: 128,
   /** Content that `write_file` takes in one call; larger files go by upload. */
   writeFileBytes: 8 * MiB,
+  /** How much of a file is looked at to tell what it is. */
+  mediaTypeBytes: 4_096,
+  /** A file that `edit_file` changes, edits of one call, places that it tells of, and how often it begins again where somebody else writes. */
+  editFileBytes: 8 * MiB,
+  edits: 100,
+  editPlaces: 10,
+  editTries: 3,
+  /** The difference that it shows, and how long working it out may take. */
+  diffCharacters: 20_000,
+  diffMs: 2_000,
   /** One JSON-RPC message of a host on stdio: the largest file as text in which every byte is escaped, and room for the rest. */
   hostMessageBytes: 50 * MiB,
 
@@ -112,6 +122,8 @@ export const LIMITS = {
   channelWriteBytes: 4 * MiB,
   attachMs: 15_000,
   requestMs: 30_000,
+  /** A whole tree that is copied or removed. */
+  treeMs: 300_000,
   /** How long no byte of a transfer may move. */
   transferStallMs: 30_000,
   pingIntervalMs: 1_000,

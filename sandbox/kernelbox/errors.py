@@ -48,4 +48,4 @@ _BY_ERRNO = {
 def from_os_error(error: OSError) -> RequestError:
     """A failed system call as a refusal. Its own text may quote a name, so it is not used."""
     code, message = _BY_ERRNO.get(error.errno or 0, ("internal", f"system error {error.errno}"))
-    return RequestError(code, message)
+    return RequestError(code, message, {"errno": errno.errorcode.get(error.errno or 0, "unknown")})

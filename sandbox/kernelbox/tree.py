@@ -112,7 +112,7 @@ def _renamed(from_folder: int, from_name: str, to_folder: int, to_name: str, ove
             return False
         # A folder that something is in is not replaced, whatever is asked.
         if error.errno == errno.ENOTEMPTY:
-            raise RequestError("already_exists", "there is a folder at that path that is not empty") from None
+            raise RequestError("already_exists", "there is a folder at that path that is not empty", {"errno": "ENOTEMPTY"}) from None
         raise
     return True
 

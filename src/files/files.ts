@@ -1,9 +1,18 @@
+import type * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { absolutePath, HOME } from "../sandboxes/paths.ts";
 import type { Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
-import { entrySchema, listSchema, readSchema, type SupervisorEntry, writtenSchema } from "../sandboxes/supervisor-schemas.ts";
+import {
+  entrySchema,
+  listSchema,
+  readSchema,
+  removedSchema,
+  type SupervisorEntry,
+  statSchema,
+  writtenSchema,
+} from "../sandboxes/supervisor-schemas.ts";
 import { fileError } from "./errors.ts";
 import type { OnData } from "./source.ts";
 import { fileTarget } from "./uris.ts";
@@ -32,6 +41,24 @@ export interface WriteFile {
   createParents: boolean;
   append: boolean;
   overwrite: boolean;
+  /** Only where the file is still of this version (`stat` tells it); else `busy`. */
+  ifVersion?: string | undefined;
+}
+
+/** A path in a sandbox, or a file's URI. */
+export interface FileTarget {
+  sandboxId?: string | undefined;
+  path: string;
+}
+
+export interface MoveFile {
+  sandboxId?: string | undefined;
+  source: string;
+  destination: string;
+  overwrite: boolean;
+  copy: boolean;
+  /** Where the source is not there but the destination is, it was moved already. */
+  missingOk: boolean;
 }
 
 export interface ListDirectory {
@@ -62,15 +89,49 @@ export class Files {
     this.#sandboxes = sandboxes;
   }
 
-  async stat(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<FileEntry & { sandboxId: string }> {
-    const { path: name, sandboxId } = fileTarget(target);
-    const path = absolutePath(name);
-    const sandbox = await this.#sandbox(sandboxId, caller, "use");
+  /** `version` is another text once the file is another one or was changed. */
+  async stat(target: FileTarget, caller: Caller): Promise<FileEntry & { sandboxId: string; version: string }> {
+    const { path, sandbox } = await this.#place(target, caller, "use");
+    const entry = await request(sandbox, "file.stat", { path }, statSchema, caller);
+    return { ...entryFromSupervisor(entry), version: entry.version, sandboxId: sandbox.sandboxId };
+  }
+
+  /** A folder; fine where it is there. */
+  async make(target: FileTarget & { parents: boolean; mode: string }, caller: Caller): Promise<FileEntry> {
+    const { path, sandbox } = await this.#place(target, caller, "make");
+    const params = { path, parents: target.parents, mode: target.mode };
+    return entryFromSupervisor(await request(sandbox, "file.make", params, entrySchema, caller));
+  }
+
+  /** Moves a file or folder, or copies it: whole or not at all. */
+  async move(target: MoveFile, caller: Caller): Promise<FileEntry> {
+    const from = await this.#place({ sandboxId: target.sandboxId, path: target.source }, caller, "use");
+    const { path: destination, sandbox } = await this.#place(
+      { sandboxId: from.sandbox.sandboxId, path: target.destination },
+      caller,
+      "use",
+    );
+    const params = { source: from.path, destination, overwrite: target.overwrite, copy: target.copy };
     try {
-      const entry = await sandbox.request("file.stat", { path }, entrySchema, { signal: caller.signal });
-      return { ...entryFromSupervisor(entry), sandboxId: sandbox.sandboxId };
+      return entryFromSupervisor(await request(sandbox, "file.move", params, entrySchema, caller, LIMITS.treeMs));
     } catch (error) {
-      throw fileError(error);
+      if (!target.missingOk || KernelboxError.from(error).code !== "not_found") throw error;
+      return await this.stat({ sandboxId: sandbox.sandboxId, path: destination }, caller);
+    }
+  }
+
+  /** False where it was not there, and that is fine. */
+  async remove(
+    target: FileTarget & { recursive: boolean; missingOk: boolean },
+    caller: Caller,
+  ): Promise<{ path: string; removed: boolean }> {
+    const { path, sandbox } = await this.#place(target, caller, "use");
+    try {
+      const params = { path, recursive: target.recursive };
+      return { path, ...(await request(sandbox, "file.remove", params, removedSchema, caller, LIMITS.treeMs)) };
+    } catch (error) {
+      if (target.missingOk && KernelboxError.from(error).code === "not_found") return { path, removed: false };
+      throw error;
     }
   }
 
@@ -95,24 +156,28 @@ export class Files {
       // What came after that is for nobody.
       if (!enough.signal.aborted && !(await onData(chunk))) enough.abort();
     };
+    let read: z.output<typeof readSchema>;
     try {
-      await sandbox.request("file.read", params, readSchema, { signal, onData: take, stallMs: LIMITS.transferStallMs });
+      read = await sandbox.request("file.read", params, readSchema, { signal, onData: take, stallMs: LIMITS.transferStallMs });
     } catch (error) {
-      if (!enough.signal.aborted || caller.signal?.aborted) throw fileError(error);
+      if (enough.signal.aborted && !caller.signal?.aborted) return;
+      throw fileError(error);
+    }
+    if (read.changed) {
+      throw new KernelboxError("busy", "The file was changed while it was read.", "Try again when nothing writes to it.");
     }
   }
 
   async write(request: WriteFile, caller: Caller): Promise<{ path: string; sandboxId: string; sizeBytes: number; created: boolean }> {
     if (Buffer.isBuffer(request.content)) checkContent(request.content);
-    const { path: name, sandboxId } = fileTarget({ sandboxId: request.sandboxId, path: request.path });
-    const path = absolutePath(name);
-    const sandbox = await this.#sandbox(sandboxId, caller, "make");
+    const { path, sandbox } = await this.#place({ sandboxId: request.sandboxId, path: request.path }, caller, "make");
     const params = {
       path,
       create_parents: request.createParents,
       append: request.append,
       overwrite: request.overwrite,
       ...(request.mode === undefined ? {} : { mode: request.mode }),
+      ...(request.ifVersion === undefined ? {} : { if_version: request.ifVersion }),
     };
     try {
       const written = await sandbox.request("file.write", params, writtenSchema, {
@@ -159,6 +224,12 @@ export class Files {
     return (await this.#sandbox(sandboxId, caller, "make")).sandboxId;
   }
 
+  async #place(target: FileTarget, caller: Caller, purpose: "make" | "use"): Promise<{ path: string; sandbox: Sandbox }> {
+    const { path: name, sandboxId } = fileTarget({ sandboxId: target.sandboxId, path: target.path });
+    const path = absolutePath(name);
+    return { path, sandbox: await this.#sandbox(sandboxId, caller, purpose) };
+  }
+
   async #sandbox(sandboxId: string | undefined, caller: Caller, purpose: "make" | "use"): Promise<Sandbox> {
     if (sandboxId !== undefined) return this.#sandboxes.get(sandboxId, caller.principal);
     return await this.#sandboxes.default(caller.principal, purpose, caller.signal);
@@ -176,6 +247,21 @@ export function entryFromSupervisor(entry: SupervisorEntry): FileEntry {
     group: entry.group,
     modifiedAt: new Date(Math.min(Math.max(entry.mtime_ms, FIRST_TIME_MS), LAST_TIME_MS)).toISOString(),
   };
+}
+
+async function request<T>(
+  sandbox: Sandbox,
+  method: string,
+  params: Record<string, unknown>,
+  schema: z.ZodType<T>,
+  caller: Caller,
+  deadlineMs?: number,
+): Promise<T> {
+  try {
+    return await sandbox.request(method, params, schema, { signal: caller.signal, deadlineMs });
+  } catch (error) {
+    throw fileError(error);
+  }
 }
 
 function checkContent(content: Buffer): void {

@@ -4,8 +4,9 @@ import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
-import { typeOfName } from "./media-type.ts";
+import { typeOfContent, typeOfName } from "./media-type.ts";
 import { contextNotebook, type ListedNotebook, listNotebooks } from "./notebooks/context-notebook.ts";
+import { readBytes } from "./read-window.ts";
 import type { Source } from "./source.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 
@@ -49,6 +50,17 @@ export class Sources {
       mode: entry.mode,
       stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
     };
+  }
+
+  /** Of a file, by how it begins and by its name; by its name where it cannot be read. */
+  async mediaType(target: { sandboxId: string; path: string }, caller: Caller): Promise<string> {
+    const source = await this.#file(target.sandboxId, target.path, caller);
+    try {
+      return typeOfContent(source.mimeType, await readBytes(source, 0, LIMITS.mediaTypeBytes));
+    } catch (error) {
+      if (caller.signal?.aborted) throw error;
+      return source.mimeType;
+    }
   }
 
   /** Of the contexts that ran code last. */

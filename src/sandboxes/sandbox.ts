@@ -276,6 +276,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "execution.start",
   "file.changes",
   "file.list",
+  "file.make",
   "file.search",
   "file.stat",
 ]);

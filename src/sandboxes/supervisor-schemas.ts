@@ -36,6 +36,7 @@ export const entrySchema = z.object({
   mtime_ms: z.number(),
   lossy: z.boolean().optional(),
 });
+export const statSchema = entrySchema.extend({ version: z.string().max(200) });
 export type SupervisorEntry = z.infer<typeof entrySchema>;
 
 export const listSchema = z.object({
@@ -55,6 +56,9 @@ export const readSchema = z.object({
   sent_bytes: z.number().nonnegative(),
   mtime_ms: z.number(),
   mode: z.string().max(8),
+  /** It shrank, or was written over, while it was read. */
+  changed: z.boolean(),
 });
+export const removedSchema = z.object({ removed: z.boolean() });
 export const fittedSchema = z.object({ sent_bytes: z.number().nonnegative() });
 export const writtenSchema = z.object({ path: z.string().max(8_192), size_bytes: z.number().nonnegative(), created: z.boolean() });

@@ -64,10 +64,11 @@ export interface Tool {
 }
 
 /** What a tool does to the world: MCP's hints derive from it. */
-type Effect = "read" | "write" | "write_idempotent" | "destroy";
+type Effect = "read" | "make" | "write" | "write_idempotent" | "destroy";
 
 const HINTS = {
   read: { readOnlyHint: true, destructiveHint: false, idempotentHint: true },
+  make: { readOnlyHint: false, destructiveHint: false, idempotentHint: true },
   write: { readOnlyHint: false, destructiveHint: false, idempotentHint: false },
   write_idempotent: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   destroy: { readOnlyHint: false, destructiveHint: true, idempotentHint: false },

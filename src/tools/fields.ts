@@ -6,11 +6,12 @@ import { LIMITS } from "../limits.ts";
 
 export const sandboxId = z.string().max(40).optional().describe("Leave out to use your own sandbox.");
 export const contextId = z.string().max(40).describe("From create_context, list_contexts or an execute_code reply.");
-export const path = z
-  .string()
-  .min(1)
-  .max(LIMITS.uriCharacters)
-  .describe("Absolute, or relative to /home/user (/mnt/data is the same folder), or a file's uri from a reply.");
+/** Where another argument has said already what a path is. */
+export const furtherPath = z.string().min(1).max(LIMITS.uriCharacters);
+export const path = furtherPath.describe(
+  "Absolute, or relative to /home/user (/mnt/data is the same folder), or a file's uri from a reply.",
+);
+export const mode = z.string().regex(/^0?[0-7]{3}$/, "three octal digits, like 644");
 export const localPath = z.string().max(LIMITS.pathBytes).describe("On the user's machine, in a folder that --allow-dir names.");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
 export const language = z.enum(LANGUAGE_NAMES, { error: `the languages are ${LANGUAGE_NAMES.join(", ")}` });

@@ -5,15 +5,20 @@ import { createContext } from "./create-context.ts";
 import { nearest, type Tool } from "./define-tool.ts";
 import { deleteContext } from "./delete-context.ts";
 import { downloadFile } from "./download-file.ts";
+import { editFile } from "./edit-file.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
 import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
+import { makeDirectory } from "./make-directory.ts";
+import { moveFile } from "./move-file.ts";
 import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
+import { removeFile } from "./remove-file.ts";
 import { restartContext } from "./restart-context.ts";
 import { searchFiles } from "./search-files.ts";
+import { statFile } from "./stat-file.ts";
 import { uploadFile } from "./upload-file.ts";
 import { writeFile } from "./write-file.ts";
 
@@ -32,6 +37,11 @@ export const TOOLS: readonly Tool[] = [
   listDirectory,
   uploadFile,
   downloadFile,
+  editFile,
+  statFile,
+  makeDirectory,
+  moveFile,
+  removeFile,
   searchFiles,
 ];
 

@@ -4,6 +4,7 @@ import { quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";
 import { path, sandboxId } from "./fields.ts";
+import { entryFields, entryOutput } from "./file-entry.ts";
 import { fits, mostThatFit } from "./reply-size.ts";
 
 /** A path, of whose bytes each may take three characters, as base64. */
@@ -11,18 +12,7 @@ const CURSOR_CHARACTERS_MAX = LIMITS.pathBytes * 4;
 
 const output = {
   path: z.string(),
-  entries: z.array(
-    z.strictObject({
-      name: z.string(),
-      path: z.string(),
-      type: z.enum(["file", "directory", "symlink", "other"]),
-      size_bytes: z.number(),
-      mode: z.string(),
-      owner: z.string(),
-      group: z.string(),
-      modified_at: z.string(),
-    }),
-  ),
+  entries: z.array(z.strictObject(entryOutput)),
   next_cursor: z.string().nullable(),
 };
 
@@ -59,7 +49,7 @@ function listingReply(listed: Listing): ToolReply<z.input<z.ZodObject<typeof out
   return {
     structured: {
       path: listed.path,
-      entries: listed.entries.map(({ sizeBytes, modifiedAt, ...entry }) => ({ ...entry, size_bytes: sizeBytes, modified_at: modifiedAt })),
+      entries: listed.entries.map(entryFields),
       next_cursor: listed.nextCursor,
     },
     blocks: [{ type: "text", text: [`${quoted(listed.path)}:`, ...lines, ...more].join("\n") }],

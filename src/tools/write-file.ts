@@ -2,7 +2,7 @@ import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import { quoted } from "../files/quoted.ts";
 import { defineTool } from "./define-tool.ts";
-import { path, sandboxId } from "./fields.ts";
+import { mode, path, sandboxId } from "./fields.ts";
 
 export const writeFile = defineTool({
   name: "write_file",
@@ -16,11 +16,7 @@ export const writeFile = defineTool({
     path,
     content: z.string(),
     encoding: z.enum(["utf-8", "base64"]).default("utf-8"),
-    mode: z
-      .string()
-      .regex(/^0?[0-7]{3}$/, "three octal digits, like 644")
-      .optional()
-      .describe('Octal, default "644".'),
+    mode: mode.optional().describe('Octal, default "644".'),
     create_parents: z.boolean().default(true),
     append: z.boolean().default(false),
     overwrite: z.boolean().default(true),

@@ -83,6 +83,16 @@ describe("a tool that is not there", () => {
     for (const tool of toolsOf(["core"])) expect(refused("x\u202e".repeat(1_000))?.hint).toContain(tool.name);
     expect(refused("\u202e".repeat(1_000))?.message).not.toMatch(/\p{Cf}/u);
   });
+
+  it("and is one of a profile that this server was not started with is told with the flag", () => {
+    const other = TOOLS.find((tool) => tool.profile !== "core");
+    expect(other).toBeDefined();
+    expect(refused(String(other?.name))).toMatchObject({
+      code: "invalid_argument",
+      hint: expect.stringContaining(`--tools core,${other?.profile}`),
+    });
+    expect(refused(String(other?.name), PROFILES)).toBeUndefined();
+  });
 });
 
 describe("pages", () => {
