@@ -102,13 +102,7 @@ class Search:
                             matches.append(_match(path, found))
                         if size > limits.SEARCH_OUTPUT_BYTES:
                             return "size"
-                    exit_code = await run.ended
-                    if exit_code == _TROUBLE and (words := os.pread(said, limits.SEARCH_SAID_BYTES, 0)):
-                        details = {"ripgrep": words.decode("utf-8", "replace")[: limits.SEARCH_SAID_CHARACTERS]}
-                        raise RequestError("invalid_argument", "the pattern or the glob is not valid", details)
-                    if exit_code == _TROUBLE:
-                        return "unreadable"
-                    return None if exit_code in (_DONE, _NONE_FOUND) else "failed"
+                    return _end(await run.ended, os.pread(said, limits.SEARCH_SAID_BYTES, 0))
 
                 try:
                     async with asyncio.timeout(limits.SEARCH_S):
@@ -118,6 +112,16 @@ class Search:
         finally:
             os.close(said)
         return {"path": path, "matches": matches, "stopped": stopped}
+
+
+def _end(exit_code: int, said: bytes) -> str | None:
+    """Why there may be more. ripgrep speaks only of the pattern or the glob; whatever else was said comes of a worker that failed."""
+    if exit_code == _TROUBLE and said:
+        details = {"ripgrep": said.decode("utf-8", "replace")[: limits.SEARCH_SAID_CHARACTERS]}
+        raise RequestError("invalid_argument", "the pattern or the glob is not valid", details)
+    if exit_code == _TROUBLE:
+        return "unreadable"
+    return None if exit_code in (_DONE, _NONE_FOUND) and not said else "failed"
 
 
 class _Run:

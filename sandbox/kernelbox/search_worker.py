@@ -1,14 +1,15 @@
 """Becomes ripgrep: `python -I -m kernelbox.search_worker <descriptor of the folder, or -> <command>…`, under bounds of its own.
 
 What is searched is hostile, and may be of any size. So the search is the first to go where memory is short, and ends by itself where the supervisor
-cannot end it.
+cannot end it. ripgrep opens files by name, and a folder may have become a link since it was listed: so it can open nothing but what is beneath the
+folder, and the libraries it is made of.
 """
 
 import os
 import resource
 import sys
 
-from . import limits
+from . import landlock, limits
 
 
 def main(folder: str, command: list[str]) -> None:
@@ -22,8 +23,15 @@ def main(folder: str, command: list[str]) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(bound, (most, most))
+    allowed = [(os.open(command[0], os.O_PATH | os.O_CLOEXEC), landlock.EXECUTE | landlock.READ_FILE)]
+    allowed += [
+        (os.open(path, os.O_PATH | os.O_CLOEXEC), landlock.EXECUTE | landlock.READ_FILE) for path in ("/lib", "/lib64") if os.path.isdir(path)
+    ]
     if folder != "-":
         os.fchdir(int(folder))
+        allowed.append((int(folder), landlock.READ_FILE | landlock.READ_DIR))
+    landlock.confine(allowed)
+    if folder != "-":
         os.close(int(folder))
     os.execv(command[0], command)  # noqa: S606  no shell is what is wanted
 

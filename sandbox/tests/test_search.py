@@ -8,7 +8,7 @@ import time
 import unittest
 from unittest import mock
 
-from kernelbox import limits
+from kernelbox import landlock, limits, search
 from kernelbox.errors import RequestError
 from kernelbox.paths import Paths
 from kernelbox.reaper import Reaper
@@ -148,6 +148,18 @@ class SearchTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises((RequestError, OSError)):
                 await self.found(path, pattern="root:")
         await self.refused("permission_denied", path="/etc", pattern="root:")
+
+    @unittest.skipUnless(landlock.is_there(), "this system has no Landlock")
+    async def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(self):
+        # What ripgrep does not follow itself, it would open by a name that has become one.
+        self.put("real/a.txt", b"hello root:\n")
+        for at, target in enumerate(("/etc", "/etc/passwd", "/proc/self", "/tmp", "real")):
+            os.symlink(target, os.path.join(self.folder, f"link{at}"))
+        options = [option for option in search._OPTIONS if option != "--no-follow"]
+        with mock.patch.object(search, "_OPTIONS", (*options, "--follow")):
+            result = await self.found(pattern="root:")
+        names = [match["path"].removeprefix("/home/user/") for match in result["matches"]]
+        self.assertEqual((names, result["stopped"]), (["link4/a.txt", "real/a.txt"], "unreadable"))
 
     async def test_special_files_hold_nothing_up(self):
         os.mkfifo(os.path.join(self.folder, "fifo"))
@@ -295,6 +307,10 @@ class SearchTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_image_without_ripgrep_cannot_search(self):
         with mock.patch.object(shutil, "which", return_value=None):
             await self.refused("unsupported", pattern="x")
+
+    async def test_one_that_does_not_come_about_is_not_one_that_finds_nothing(self):
+        with mock.patch.object(shutil, "which", return_value="/usr/bin/missing"):
+            self.assertEqual((await self.found(pattern="x"))["stopped"], "failed")
 
 
 class Output(unittest.TestCase):
