@@ -10,16 +10,22 @@ import { FileChanges } from "./files/file-changes.ts";
 import { FileTree } from "./files/file-tree.ts";
 import { Files } from "./files/files.ts";
 import { HostTransfers } from "./files/host-transfers.ts";
+import { IdentifiedFiles } from "./files/identified-files.ts";
 import { Pictures } from "./files/pictures.ts";
 import { Search } from "./files/search.ts";
+import { SharedCopies } from "./files/shared-copies.ts";
+import { SharedUploads } from "./files/shared-uploads.ts";
 import { Sources } from "./files/sources.ts";
 import { Transfers } from "./files/transfers.ts";
+import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
 import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
+import { FileIds } from "./store/file-ids.ts";
 import { Owner } from "./store/owner.ts";
+import { SharedFiles } from "./store/shared-files.ts";
 import type { Services } from "./tools/define-tool.ts";
 import { describeRecord } from "./tools/execution-reply.ts";
 
@@ -42,7 +48,12 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const owner = await Owner.start();
   const images = new ImageSupply(engine, config.image, log);
   const records = new ExecutionRecords(join(owner.dir, "executions"));
+  const sharedFiles = await SharedFiles.load(join(owner.dir, "shared"), { bytes: LIMITS.sharedBytes }, log);
+  const sharedCopies = new SharedCopies(sharedFiles, log);
+  const fileIds = new FileIds();
   const sandboxes = new Sandboxes({
+    onClaim: async (sandbox) => await sharedCopies.fill(sandbox),
+    onEnded: ({ sandboxId }) => fileIds.forget(sandboxId),
     engine,
     images,
     owner,
@@ -60,13 +71,17 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   });
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
-  const sources = new Sources(files, records, describeRecord);
-  const hostTransfers = new HostTransfers({ folders: new AllowedFolders(config.allowDir), transfers: new Transfers(files), sources });
+  const identified = new IdentifiedFiles(fileIds, sharedFiles);
+  const sources = new Sources({ files, records, identified, describe: describeRecord });
+  const shared = new SharedUploads({ files: sharedFiles, copies: sharedCopies, sandboxes });
+  const transfers = new Transfers({ files, identified, shared });
+  const hostTransfers = new HostTransfers({ folders: new AllowedFolders(config.allowDir), transfers, sources, files, identified });
   const services: Services = {
     profiles: config.tools,
     languages: languagesOf(config.image),
     contexts,
     files,
+    identified,
     search: new Search(sandboxes),
     tree: new FileTree(sandboxes),
     changes: new FileChanges(sandboxes, log),

@@ -199,11 +199,22 @@ export const LIMITS = {
     workspaceInodes: 200_000,
     tmpBytes: 256 * MiB,
     tmpInodes: 50_000,
+    sharedBytes: 256 * MiB,
+    sharedInodes: 5_000,
     cpus: 2,
     pids: 1_024,
     openFiles: 8_192,
     shmBytes: 64 * MiB,
   },
+
+  /** Files that are kept for a principal: their number, bytes of all of them and of one, and uploads at one time. /mnt/shared holds them twice, since one that is replaced stays until the new one is whole. */
+  sharedFiles: 500,
+  sharedBytes: 128 * MiB,
+  sharedFileBytes: 128 * MiB,
+  sharedUploads: 16,
+  sharedNameBytes: 200,
+  /** Files of one sandbox that have an id; the one that was asked for least lately makes room. */
+  fileIdsPerSandbox: 2_000,
 
   /** Full copies in the store. */
   spoolBytesPerExecution: 256 * MiB,

@@ -28,7 +28,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** Packages, or whole scopes, that only one place may know; what lies beneath their names is theirs too. */
 const OWNED_BY: Record<string, string[]> = {
   dockerode: ["engines/docker"],
-  "tar-stream": ["engines/docker"],
+  "tar-stream": ["engines/docker", "files"],
   "@modelcontextprotocol": ["mcp"],
   commander: ["main.ts"],
   pino: ["log.ts"],

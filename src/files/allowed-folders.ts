@@ -24,7 +24,7 @@ interface Place {
 
 const ALLOW = "Folders are allowed by whoever starts the server: --allow-dir DIR, or DIR:ro to let files only in.";
 /** Some file systems do not tell a name from the same behind characters that nobody sees. */
-const HIDDEN_NAME = /^\p{Cf}*\./u;
+export const HIDDEN_NAME = /^\p{Cf}*\./u;
 
 /**
  * The folders of the host that its user named, and nothing else of it: no link is followed, nothing whose name begins with a dot goes in or out, and
@@ -176,7 +176,8 @@ async function enter(root: AllowedFolder, parts: readonly string[]): Promise<Hos
   return folder;
 }
 
-async function openIn(folder: HostFolder, name: string): Promise<HostFile | HostFolder> {
+/** A regular file, or a folder, of that name. */
+export async function openIn(folder: HostFolder, name: string): Promise<HostFile | HostFolder> {
   const found = await folder.find(name);
   if (found?.isDirectory()) return await folder.enter(name);
   if (found?.isSymbolicLink()) throw throughLink();

@@ -219,6 +219,11 @@ export class Files {
     }
   }
 
+  /** Where pictures of files that are in no sandbox are made smaller. */
+  livingSandboxId(principal: string): string | undefined {
+    return this.#sandboxes.living(principal)[0]?.sandboxId;
+  }
+
   /** The sandbox that a call means, made now where it means the caller's own and there is none. */
   async sandboxId(sandboxId: string | undefined, caller: Caller): Promise<string> {
     return (await this.#sandbox(sandboxId, caller, "make")).sandboxId;

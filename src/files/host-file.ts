@@ -18,6 +18,10 @@ export class HostFile {
     this.#opened = opened;
   }
 
+  get modifiedAt(): Date {
+    return this.#opened.mtime;
+  }
+
   /** What it held when it was opened; throws `busy` behind the last byte where that has changed meanwhile. What was appended is left out. */
   async *bytes(): AsyncGenerator<Buffer> {
     try {

@@ -4,6 +4,8 @@ export interface Source {
   sandboxId: string;
   /** Absolute path in the sandbox; the URI for what is not a file there. */
   path: string;
+  /** Of a file; null for what an execution left. */
+  fileId: string | null;
   sizeBytes: number;
   mimeType: string;
   modifiedAt: string | null;

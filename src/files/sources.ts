@@ -4,13 +4,15 @@ import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
+import type { IdentifiedFiles } from "./identified-files.ts";
 import { typeOfContent, typeOfName } from "./media-type.ts";
 import { contextNotebook, type ListedNotebook, listNotebooks } from "./notebooks/context-notebook.ts";
 import { readBytes } from "./read-window.ts";
+import { sharedPath } from "./shared-copies.ts";
 import type { Source } from "./source.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 
-type StoredAddress = Exclude<ResourceAddress, { kind: "file" } | { kind: "notebook" }>;
+type StoredAddress = Exclude<ResourceAddress, { kind: "file" | "notebook" | "identified" }>;
 
 const PIECE_BYTES = 256 * 1024;
 
@@ -18,13 +20,20 @@ const PIECE_BYTES = 256 * 1024;
 export class Sources {
   readonly #files: Files;
   readonly #records: ExecutionRecords;
+  readonly #identified: IdentifiedFiles;
   readonly #describe: (record: ExecutionRecord) => object | undefined;
 
   /** `describe` gives what a reply would say of an execution now. */
-  constructor(files: Files, records: ExecutionRecords, describe: (record: ExecutionRecord) => object | undefined) {
-    this.#files = files;
-    this.#records = records;
-    this.#describe = describe;
+  constructor(parts: {
+    files: Files;
+    records: ExecutionRecords;
+    identified: IdentifiedFiles;
+    describe: (record: ExecutionRecord) => object | undefined;
+  }) {
+    this.#files = parts.files;
+    this.#records = parts.records;
+    this.#identified = parts.identified;
+    this.#describe = parts.describe;
   }
 
   async open(target: { sandboxId?: string | undefined; path: string }, caller: Caller): Promise<Source> {
@@ -32,6 +41,7 @@ export class Sources {
     const address = parseUri(target.path);
     if (address === undefined) throw unknownResource();
     if (address.kind === "file") return await this.#file(target.sandboxId, target.path, caller);
+    if (address.kind === "identified") return await this.#byId(target.path, address.fileId, caller);
     if (address.kind === "notebook") return await this.#notebook(address.contextId, caller.principal);
     return await this.#stored(target.path, address, caller.principal);
   }
@@ -44,11 +54,33 @@ export class Sources {
       uri: fileUri(entry.sandboxId, entry.path),
       sandboxId: entry.sandboxId,
       path: entry.path,
+      fileId: this.#identified.idOf({ principal: caller.principal, sandboxId: entry.sandboxId, path: entry.path }),
       sizeBytes: entry.sizeBytes,
       mimeType: typeOfName(entry.path),
       modifiedAt: entry.modifiedAt,
       mode: entry.mode,
       stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
+    };
+  }
+
+  /** A shared file reads as it is kept, whatever became of its copies; one of a sandbox as it is there. */
+  async #byId(uri: string, fileId: string, caller: Caller): Promise<Source> {
+    const found = this.#identified.find(fileId, caller.principal);
+    if (found === undefined) throw unknownResource();
+    if (found.scope === "sandbox") return await this.#file(found.sandboxId, found.path, caller);
+    const { file } = found;
+    return {
+      uri,
+      sandboxId: this.#files.livingSandboxId(caller.principal) ?? "",
+      path: sharedPath(file.name),
+      fileId,
+      sizeBytes: file.sizeBytes,
+      mimeType: typeOfName(file.name),
+      modifiedAt: file.modifiedAt,
+      mode: null,
+      stream: async (offset, limit, onData) => {
+        for await (const piece of file.read(offset, limit)) if (!(await onData(piece))) return;
+      },
     };
   }
 
@@ -76,8 +108,18 @@ export class Sources {
       .reverse();
   }
 
+  /** What a file's id stands for, where that is a file of a sandbox. */
+  placeOf(address: ResourceAddress, principal: string): ResourceAddress {
+    const found = address.kind === "identified" ? this.#identified.find(address.fileId, principal) : undefined;
+    return found?.scope === "sandbox" ? { kind: "file", sandboxId: found.sandboxId, path: found.path } : address;
+  }
+
   /** Another text whenever what is kept may have changed; undefined where nothing is. */
-  version(address: StoredAddress | Extract<ResourceAddress, { kind: "notebook" }>, principal: string): string | undefined {
+  version(address: Exclude<ResourceAddress, { kind: "file" }>, principal: string): string | undefined {
+    if (address.kind === "identified") {
+      const found = this.#identified.find(address.fileId, principal);
+      return found?.scope === "shared" ? `${found.file.modifiedAt} ${found.file.sha256}` : undefined;
+    }
     if (address.kind === "notebook") {
       const executions = this.#records.ofContext(address.contextId, principal);
       return executions.length === 0 ? undefined : executions.map(({ executionId, lastEvent }) => `${executionId}:${lastEvent}`).join();
@@ -100,7 +142,7 @@ export class Sources {
   async #stored(uri: string, address: StoredAddress, principal: string): Promise<Source> {
     const record = this.#records.find(address.executionId, principal);
     if (record === undefined) throw unknownResource();
-    const base = { uri, sandboxId: record.sandboxId, path: uri, modifiedAt: null, mode: null };
+    const base = { uri, sandboxId: record.sandboxId, path: uri, fileId: null, modifiedAt: null, mode: null };
     if (address.kind === "stream") {
       const text = record[address.stream];
       return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };

@@ -2,7 +2,11 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import type { ArchiveCounts } from "./archives.ts";
 import type { Caller, Files } from "./files.ts";
+import { FolderTransfers, type SandboxFolder } from "./folder-transfers.ts";
+import type { IdentifiedFiles } from "./identified-files.ts";
+import type { SharedUploads } from "./shared-uploads.ts";
 import type { Source } from "./source.ts";
 import { fileTarget } from "./uris.ts";
 
@@ -17,13 +21,15 @@ export interface UploadTarget {
 export interface Transferred {
   sandboxId: string;
   path: string;
+  /** By which it can be named as long as its scope lives; null for what is no file. */
+  fileId: string | null;
   sizeBytes: number;
   sha256: string;
 }
 
 /** Where a download goes. It has come whole only when `download` has returned. */
 export interface Sink {
-  write(chunk: Buffer): Promise<void>;
+  write(chunk: Uint8Array): Promise<void>;
 }
 
 export interface TransferCaller extends Caller {
@@ -38,10 +44,16 @@ export interface TransferCaller extends Caller {
  */
 export class Transfers {
   readonly #files: Files;
+  readonly #folders: FolderTransfers;
+  readonly #identified: IdentifiedFiles;
+  readonly #shared: SharedUploads;
   #open = 0;
 
-  constructor(files: Files) {
-    this.#files = files;
+  constructor(parts: { files: Files; identified: IdentifiedFiles; shared: SharedUploads }) {
+    this.#files = parts.files;
+    this.#folders = new FolderTransfers(parts.files);
+    this.#identified = parts.identified;
+    this.#shared = parts.shared;
   }
 
   /** Where an upload goes: the sandbox, and the path with the file's own name where a folder was named. */
@@ -61,23 +73,44 @@ export class Transfers {
   async upload(body: AsyncIterable<Uint8Array>, target: UploadTarget, caller: TransferCaller): Promise<Transferred> {
     const { sandboxId, path } = await this.target(target, caller);
     return await this.#moving(caller, async (meter) => {
-      const content = (async function* () {
-        for await (const chunk of body) {
-          meter.add(chunk);
-          yield chunk;
-        }
-      })();
       const request = {
         sandboxId,
         path,
-        content,
+        content: meter.through(body),
         createParents: true,
         append: false,
         overwrite: target.overwrite,
       };
       const written = await this.#files.write(request, caller);
-      return { sandboxId, path: written.path, ...meter.sums() };
+      return { sandboxId, path: written.path, fileId: this.#idOf(sandboxId, written.path, caller), ...meter.sums() };
     });
+  }
+
+  /** Makes a folder of a tar; whole or not at all. */
+  async uploadFolder(tar: AsyncIterable<Uint8Array>, target: UploadTarget, caller: TransferCaller): Promise<Transferred & ArchiveCounts> {
+    const { sandboxId, path } = await this.target(target, caller);
+    return await this.#moving(caller, async (meter) => {
+      const made = await this.#folders.unpack(meter.through(tar), { sandboxId, path, overwrite: target.overwrite }, caller);
+      return { sandboxId, ...made, fileId: null, ...meter.sums() };
+    });
+  }
+
+  /** Streams a folder into the sink, as a tar. */
+  async downloadFolder(folder: SandboxFolder, sink: Sink, caller: TransferCaller): Promise<Transferred & ArchiveCounts> {
+    return await this.#moving(caller, async (meter) => {
+      const { tar, counts } = this.#folders.pack(folder, caller);
+      for await (const chunk of meter.through(tar)) await sink.write(chunk);
+      return { ...folder, ...counts, fileId: null, ...meter.sums() };
+    });
+  }
+
+  /** Keeps a file for the principal, and puts a copy of it into each of its sandboxes; says which got none. */
+  async uploadShared(
+    body: AsyncIterable<Uint8Array>,
+    target: { path: string; name: string; overwrite: boolean },
+    caller: TransferCaller,
+  ): Promise<Transferred & { uncopied: string[] }> {
+    return await this.#moving(caller, async (meter) => await this.#shared.put({ ...target, body: meter.through(body) }, caller));
   }
 
   /** Streams a source into the sink, as much as it had when it was opened. */
@@ -98,8 +131,12 @@ export class Transfers {
           "Try again when nothing writes to it.",
         );
       }
-      return { sandboxId: source.sandboxId, path: source.path, ...sums };
+      return { sandboxId: source.sandboxId, path: source.path, fileId: source.fileId, ...sums };
     });
+  }
+
+  #idOf(sandboxId: string, path: string, { principal }: Caller): string {
+    return this.#identified.idOf({ principal, sandboxId, path });
   }
 
   async #moving<T>(caller: TransferCaller, move: (meter: Meter) => Promise<T>): Promise<T> {
@@ -135,6 +172,13 @@ class Meter {
     if (now - this.#toldAt < LIMITS.transferProgressMs) return;
     this.#toldAt = now;
     this.#onProgress?.(this.#bytes);
+  }
+
+  async *through(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      this.add(chunk);
+      yield chunk;
+    }
   }
 
   sums(): { sizeBytes: number; sha256: string } {

@@ -7,13 +7,17 @@ export type ResourceAddress =
   | { kind: "execution"; executionId: string }
   | { kind: "stream"; executionId: string; stream: "stdout" | "stderr" }
   | { kind: "output"; executionId: string; n: number; type?: string }
-  | { kind: "notebook"; contextId: string };
+  | { kind: "notebook"; contextId: string }
+  /** A file by its id: one that is kept for the principal, or one in a sandbox. */
+  | { kind: "identified"; fileId: string };
 
 const SCHEME = "kernelbox://";
 const FILE = /^kernelbox:\/\/sandboxes\/([A-Za-z0-9_-]{1,40})\/files(\/.*)?$/;
 const EXECUTION =
   /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6})(?:\/([^/]{1,300}(?:\/|%2[Ff])[^/]{1,300}))?)?$/;
 const NOTEBOOK = /^kernelbox:\/\/contexts\/([A-Za-z0-9_-]{1,40})\/notebook$/;
+
+const IDENTIFIED = /^kernelbox:\/\/files\/(file_[A-Za-z0-9_-]{1,40})$/;
 
 export function isResourceUri(text: string): boolean {
   return text.startsWith(SCHEME);
@@ -40,6 +44,10 @@ export function notebookUri(contextId: string): string {
   return `${SCHEME}contexts/${contextId}/notebook`;
 }
 
+export function fileIdUri(fileId: string): string {
+  return `${SCHEME}files/${fileId}`;
+}
+
 /** Undefined where it is not a name of ours. */
 export function parseUri(uri: string): ResourceAddress | undefined {
   const file = FILE.exec(uri);
@@ -47,6 +55,8 @@ export function parseUri(uri: string): ResourceAddress | undefined {
     const path = decoded(file[2] ?? "/home/user");
     return path === undefined ? undefined : { kind: "file", sandboxId: file[1] as string, path };
   }
+  const identified = IDENTIFIED.exec(uri);
+  if (identified !== null) return { kind: "identified", fileId: identified[1] as string };
   const notebook = NOTEBOOK.exec(uri);
   if (notebook !== null) return { kind: "notebook", contextId: notebook[1] as string };
   const execution = EXECUTION.exec(uri);

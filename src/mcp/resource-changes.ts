@@ -31,7 +31,7 @@ export class ResourceChanges {
   readonly #subscribed = new Map<string, Subscribed>();
   readonly #changed = new Set<string>();
   #isListChanged = false;
-  #notebooks = "";
+  #kept = "";
   #listening: Listening | undefined;
   #interval: NodeJS.Timeout | undefined;
   #flushing: NodeJS.Timeout | undefined;
@@ -97,8 +97,9 @@ export class ResourceChanges {
 
   /** False for what is not a name of ours, or of nothing that this principal has. */
   #add(key: string | number, uri: string): boolean {
-    const address = uri.length > LIMITS.uriCharacters ? undefined : parseUri(uri);
-    if (address === undefined) return false;
+    const named = uri.length > LIMITS.uriCharacters ? undefined : parseUri(uri);
+    if (named === undefined) return false;
+    const address = this.#services.sources.placeOf(named, this.#principal);
     const version = this.#versionOf(address);
     if (version === undefined) return false;
     this.#asks.get(key)?.uris.add(uri);
@@ -120,7 +121,7 @@ export class ResourceChanges {
       onChanges: (sandboxId, changes, isComplete) => this.#onChanges(sandboxId, changes, isComplete),
       onSandboxes: () => this.#onSandboxes(),
     });
-    this.#notebooks = this.#listOfNotebooks();
+    this.#kept = this.#listOfKept();
     this.#interval = setInterval(() => void this.#look(), LIMITS.changesIntervalMs);
     this.#interval.unref();
   }
@@ -137,9 +138,9 @@ export class ResourceChanges {
 
   /** Sandboxes and what executions leave are this server's own: looking at them costs less than being told. */
   async #look(): Promise<void> {
-    const notebooks = this.#listOfNotebooks();
-    if (notebooks !== this.#notebooks) this.#mark(undefined);
-    this.#notebooks = notebooks;
+    const kept = this.#listOfKept();
+    if (kept !== this.#kept) this.#mark(undefined);
+    this.#kept = kept;
     for (const [uri, subscribed] of this.#subscribed) {
       if (subscribed.address.kind === "file") continue;
       const version = this.#versionOf(subscribed.address);
@@ -155,12 +156,11 @@ export class ResourceChanges {
     return this.#services.tree.ownPath(address, this.#principal);
   }
 
-  #listOfNotebooks(): string {
-    return this.#services.sources
-      .notebooks(this.#principal)
-      .map(({ contextId }) => contextId)
-      .sort()
-      .join();
+  /** Notebooks and shared files. */
+  #listOfKept(): string {
+    const notebooks = this.#services.sources.notebooks(this.#principal).map(({ contextId }) => contextId);
+    const shared = this.#services.identified.shared(this.#principal).map(({ fileId }) => fileId);
+    return [...notebooks, ...shared].sort().join();
   }
 
   #onChanges(sandboxId: string, changes: FileChange[], isComplete: boolean): void {

@@ -5,7 +5,7 @@ import { LISTED_ROOTS } from "../files/file-tree.ts";
 import type { Caller, FileEntry } from "../files/files.ts";
 import { typeOfName } from "../files/media-type.ts";
 import { legible } from "../files/quoted.ts";
-import { fileUri } from "../files/uris.ts";
+import { fileIdUri, fileUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import type { Services } from "../tools/define-tool.ts";
 import { jsonBytes } from "../tools/reply-size.ts";
@@ -67,7 +67,8 @@ function sectionsOf(services: Services, caller: Caller): Section[] {
   );
   // All notebooks together take a small part of a page; in front, a host that reads one page only knows them.
   const notebooks = { key: "notebooks", page: async () => ({ found: notebookResources(services, caller.principal), next: null }) };
-  return [notebooks, ...files];
+  const shared = { key: "shared", page: async () => ({ found: sharedResources(services, caller.principal), next: null }) };
+  return [notebooks, shared, ...files];
 }
 
 /** Histories of contexts. */
@@ -75,6 +76,21 @@ function notebookResources(services: Services, principal: string): SectionPage["
   return services.sources.notebooks(principal).map(({ uri, contextId, language, mimeType }) => ({
     resource: { uri, name: `${contextId}.ipynb`, title: `Notebook of a ${language} context`, mimeType },
     after: contextId,
+  }));
+}
+
+/** Files that are kept beyond any sandbox, by their ids. */
+function sharedResources(services: Services, principal: string): SectionPage["found"] {
+  return services.identified.shared(principal).map(({ fileId, name, sizeBytes, modifiedAt }) => ({
+    resource: {
+      uri: fileIdUri(fileId),
+      name: legible(name),
+      title: `${legible(name)} (shared)`,
+      size: sizeBytes,
+      mimeType: typeOfName(name),
+      annotations: { lastModified: modifiedAt },
+    },
+    after: fileId,
   }));
 }
 

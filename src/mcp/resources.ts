@@ -24,6 +24,13 @@ export function registerResources(server: McpServer, services: Services, princip
       "A file by its absolute path in the sandbox.",
     ],
     [
+      "file",
+      "kernelbox://files/{file_id}",
+      complete.identified,
+      "File by its id",
+      "A file by the file_id that a reply gave: a shared one, or one of a sandbox.",
+    ],
+    [
       "notebook",
       "kernelbox://contexts/{context_id}/notebook",
       complete.notebook,

@@ -3,7 +3,8 @@ import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 
 export const HOME = "/home/user";
-const ROOTS = [HOME, "/tmp", "/mnt/shared"];
+export const SHARED = "/mnt/shared";
+const ROOTS = [HOME, "/tmp", SHARED];
 const DATA_LINK = "/mnt/data";
 
 /**
@@ -21,7 +22,7 @@ export function absolutePath(path: string): string {
     throw new KernelboxError(
       "permission_denied",
       "The path lies outside the folders that can be read and written.",
-      `Use a path beneath ${HOME} (relative paths begin there), /tmp or /mnt/shared.`,
+      `Use a path beneath ${HOME} (relative paths begin there), /tmp or ${SHARED}.`,
     );
   }
   return moved;

@@ -31,6 +31,10 @@ export interface SandboxesOptions {
   bindings: Bindings;
   settings: SandboxSettings;
   log: Log;
+  /** Makes a sandbox its principal's own, before anybody can use it. Must not reject. */
+  onClaim?: (sandbox: Sandbox) => Promise<void>;
+  /** One that was claimed has ended. */
+  onEnded?: (sandbox: Sandbox) => void;
 }
 
 /**
@@ -153,6 +157,7 @@ export class Sandboxes {
     sandbox.claim(principal);
     this.#sandboxes.set(sandbox.sandboxId, sandbox);
     await bindings.add({ sandboxId: sandbox.sandboxId, principal, containerId: sandbox.containerId });
+    await this.#options.onClaim?.(sandbox);
     return sandbox;
   }
 
@@ -216,6 +221,7 @@ export class Sandboxes {
 
   #noteLoss(sandbox: Sandbox): void {
     this.#options.bindings.remove(sandbox.sandboxId);
+    this.#options.onEnded?.(sandbox);
     const pending = this.#defaults.get(sandbox.principal);
     void pending?.then(
       (current) => {

@@ -8,6 +8,7 @@ import type { FileChanges } from "../files/file-changes.ts";
 import type { FileTree } from "../files/file-tree.ts";
 import type { Files } from "../files/files.ts";
 import type { HostTransfers } from "../files/host-transfers.ts";
+import type { IdentifiedFiles } from "../files/identified-files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";
 import type { Search } from "../files/search.ts";
@@ -23,6 +24,7 @@ export interface Services {
   contexts: Contexts;
   executions: Executions;
   files: Files;
+  identified: IdentifiedFiles;
   search: Search;
   tree: FileTree;
   changes: FileChanges;

@@ -13,6 +13,7 @@ export const path = furtherPath.describe(
 );
 export const mode = z.string().regex(/^0?[0-7]{3}$/, "three octal digits, like 644");
 export const localPath = z.string().max(LIMITS.pathBytes).describe("On the user's machine, in a folder that --allow-dir names.");
+export const fileScope = z.enum(["sandbox", "shared"]).default("sandbox");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
 export const language = z.enum(LANGUAGE_NAMES, { error: `the languages are ${LANGUAGE_NAMES.join(", ")}` });
 

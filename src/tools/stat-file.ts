@@ -16,9 +16,10 @@ export const statFile = defineTool({
   run: async (input, { services, principal, signal }) => {
     const entry = await services.files.stat({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
     const mimeType = entry.type === "file" ? await services.sources.mediaType(entry, { principal, signal }) : null;
+    const fileId = entry.type === "file" ? services.identified.idOf({ principal, sandboxId: entry.sandboxId, path: entry.path }) : null;
     const type = mimeType === null ? "" : `, ${mimeType}`;
     return {
-      structured: { ...entryFields(entry), mime_type: mimeType, file_id: null },
+      structured: { ...entryFields(entry), mime_type: mimeType, file_id: fileId },
       blocks: [
         {
           type: "text",

@@ -23,6 +23,7 @@ reply([name, done])`;
   test.for([
     ["/home/user", LIMITS.container.workspaceInodes],
     ["/tmp", LIMITS.container.tmpInodes],
+    ["/mnt/shared", LIMITS.container.sharedInodes],
   ] as const)("files beyond the bound of %s are refused, however small", { timeout: 60_000 }, async ([path, inodes]) => {
     const [name, made] = await box.agent.ask<[string, number]>(
       untilRefused(
@@ -38,6 +39,7 @@ reply([name, done])`;
 
   test.for([
     ["/tmp", LIMITS.container.tmpBytes],
+    ["/mnt/shared", LIMITS.container.sharedBytes],
     ["/dev/shm", LIMITS.container.shmBytes],
   ] as const)("bytes beyond the bound of %s are refused", async ([path, bytes]) => {
     const write = untilRefused(

@@ -35,6 +35,7 @@ describe("a docker container's defaults", () => {
       Tmpfs: {
         "/home/user": `rw,exec,nosuid,nodev,size=${box.spec.workspaceBytes},nr_inodes=${container.workspaceInodes},uid=1000,gid=1000,mode=0700`,
         "/tmp": `rw,exec,nosuid,nodev,size=${container.tmpBytes},nr_inodes=${container.tmpInodes},uid=1000,gid=1000,mode=1777`,
+        "/mnt/shared": `rw,exec,nosuid,nodev,size=${container.sharedBytes},nr_inodes=${container.sharedInodes},uid=1000,gid=1000,mode=0755`,
       },
       UTSMode: "",
       UsernsMode: "",
@@ -93,7 +94,7 @@ describe("a docker container's defaults", () => {
     expect(await box.agent.ask(loopback)).toBe("connected");
   });
 
-  test("the root, and everything but the workspace, /tmp and /dev, is read-only", async () => {
+  test("the root, and everything but the workspace, /mnt/shared, /tmp and /dev, is read-only", async () => {
     const errno = (path: string) => `try: open('${path}', 'w'); reply(0)\nexcept OSError as e: reply(e.errno)`;
     const EROFS = 30;
     expect(await box.agent.ask(errno("/x"))).toBeOneOf([EROFS, 13]);
@@ -105,7 +106,7 @@ for top, folders, files in os.walk('/'):
     if top.startswith('/proc'): folders[:] = []; continue
     if os.access(top, os.W_OK): found.append(top)
 reply(sorted(found))`;
-    expect(await box.agent.ask(writable)).toEqual(["/dev/mqueue", "/dev/shm", "/home/user", "/tmp"]);
+    expect(await box.agent.ask(writable)).toEqual(["/dev/mqueue", "/dev/shm", "/home/user", "/mnt/shared", "/tmp"]);
   });
 
   test("the workspace and /tmp are bounded in bytes and inodes, runnable, without setuid and devices", async () => {
@@ -119,8 +120,10 @@ reply(sorted(found))`;
       1000,
     ]);
     expect(await box.agent.ask(look("/tmp"))).toEqual([LIMITS.container.tmpBytes, LIMITS.container.tmpInodes, "0o1777", 1000, 1000]);
+    const { sharedBytes, sharedInodes } = LIMITS.container;
+    expect(await box.agent.ask(look("/mnt/shared"))).toEqual([sharedBytes, sharedInodes, "0o755", 1000, 1000]);
     const mounts = await box.agent.ask<string>("reply(open('/proc/self/mounts').read())");
-    for (const path of ["/home/user", "/tmp"]) {
+    for (const path of ["/home/user", "/mnt/shared", "/tmp"]) {
       const options = mounts
         .split("\n")
         .find((line) => line.split(" ")[1] === path)

@@ -36,6 +36,9 @@ describe("files up and down", () => {
       local_path: join(local, `back-${size}.bin`),
       size_bytes: size,
       sha256: sha256(bytes),
+      file_id: up.structured.file_id,
+      entries: null,
+      skipped: null,
     });
     expect((await readFile(join(local, `back-${size}.bin`))).equals(bytes)).toBe(true);
     expect((await stat(join(local, `back-${size}.bin`))).mode & 0o7777).toBe(0o644);

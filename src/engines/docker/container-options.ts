@@ -45,6 +45,7 @@ export function containerOptions(
         // The engine's default is noexec and millions of inodes; compiled code and wheels are run from the workspace.
         "/home/user": `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${container.workspaceInodes},uid=${UID},gid=${GID},mode=0700`,
         "/tmp": `rw,exec,nosuid,nodev,size=${container.tmpBytes},nr_inodes=${container.tmpInodes},uid=${UID},gid=${GID},mode=1777`,
+        "/mnt/shared": `rw,exec,nosuid,nodev,size=${container.sharedBytes},nr_inodes=${container.sharedInodes},uid=${UID},gid=${GID},mode=0755`,
       },
       PidsLimit: spec.pids,
       Memory: spec.memoryBytes,

@@ -37,6 +37,7 @@ export async function contextNotebook(records: ExecutionRecords, contextId: stri
     path: uri,
     sizeBytes,
     mimeType: TYPE,
+    fileId: null,
     modifiedAt: null,
     mode: null,
     stream: async (offset, limit, onData) => {

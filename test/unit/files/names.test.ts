@@ -93,6 +93,7 @@ function source(bytes: Buffer, piece = 7): Source {
     path: "",
     sizeBytes: bytes.length,
     mimeType: "text/plain",
+    fileId: null,
     modifiedAt: null,
     mode: null,
     stream: async (offset, limit, onData) => {

@@ -1,0 +1,45 @@
+import { KernelboxError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { HIDDEN_NAME, openIn } from "./allowed-folders.ts";
+import type { ArchiveCounts, Packing } from "./archives.ts";
+import { HostFile } from "./host-file.ts";
+import { type HostFolder, hostError } from "./host-folder.ts";
+import { tooMany } from "./tar-bounds.ts";
+
+/** Puts a folder of the host into an archive, by descriptors all the way down. What begins with a dot stays out, as do links and special files. */
+export async function packHostFolder(
+  folder: HostFolder,
+  archive: Packing,
+  counts: ArchiveCounts,
+  above: readonly string[] = [],
+): Promise<void> {
+  if (above.length >= LIMITS.archiveDepth) {
+    throw new KernelboxError(
+      "too_large",
+      `The local folder has more than ${LIMITS.archiveDepth} folders in each other.`,
+      "Upload a part of it.",
+    );
+  }
+  for await (const { name } of await folder.entries()) {
+    if (counts.entries + counts.skipped >= LIMITS.archiveEntries) throw tooMany();
+    const found = HIDDEN_NAME.test(name) ? undefined : await folder.find(name);
+    if (!found?.isFile() && !found?.isDirectory()) {
+      counts.skipped++;
+      continue;
+    }
+    counts.entries++;
+    const path = [...above, name].join("/");
+    const entry = await openIn(folder, name).catch((error) => {
+      throw hostError(error);
+    });
+    try {
+      if (entry instanceof HostFile) await archive.file(path, entry.sizeBytes, entry.modifiedAt, entry.bytes());
+      else {
+        archive.folder(path);
+        await packHostFolder(entry, archive, counts, [...above, name]);
+      }
+    } finally {
+      await entry.close();
+    }
+  }
+}
