@@ -32,10 +32,10 @@ describe("a wait for changes", () => {
 
   it("costs nothing else its turn", async () => {
     await using box = await startSandbox();
+    const context = await box.context();
     const first = await box.sandbox.request("file.changes", { since: 0, wait_s: 0 }, changesSchema);
     const abort = new AbortController();
     const waiting = box.sandbox.request("file.changes", { since: first.seq, wait_s: 20 }, changesSchema, { signal: abort.signal });
-    const context = await box.context();
     await (await box.start(context, "1")).ended;
     abort.abort();
     await expect(waiting).rejects.toMatchObject({ code: "cancelled" });
