@@ -95,8 +95,10 @@ export const LIMITS = {
   /** Resource links among a reply's content blocks. */
   replyLinks: 20,
   resourceBytes: 600 * KB,
+  /** How much of a file tells its media type. */
+  mediaTypeBytes: 4 * KiB,
   /** How many resources one page of resources/list has, and how often it asks for more where folders fill what it finds; how deep it looks. */
-  resourceListEntries: 1_000,
+  resourceListEntries: 2_500,
   resourceListPages: 10,
   resourceListDepth: 200,
   /** Resources that one host may subscribe to. */

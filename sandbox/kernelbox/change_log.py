@@ -62,6 +62,8 @@ class ChangeLog:
                     await self._is_new.wait()
             except TimeoutError:
                 return
+            # What belongs together comes together: a file that is made is then written and closed.
+            await asyncio.sleep(limits.WATCH_SETTLE_S)
 
     def acknowledge(self, since: int) -> None:
         """What was told up to that number has arrived."""

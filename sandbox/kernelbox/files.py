@@ -137,7 +137,11 @@ def _beneath(fd: int, path: bytes, depth: int, after: list[bytes] | None) -> Ite
                     below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
                 except OSError:
                     continue
-                yield from _beneath(below, full, depth - 1, after)
+                try:
+                    yield from _beneath(below, full, depth - 1, after)
+                except RequestError:
+                    # Too large to be looked through: it stands in the list without what it holds, and says why when it is listed itself.
+                    continue
     finally:
         os.close(fd)
 

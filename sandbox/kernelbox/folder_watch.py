@@ -53,7 +53,7 @@ class FolderWatch:
         except BaseException:
             self._inotify.close()
             raise
-        loop.add_reader(self._inotify.fd, self._readable)
+        self._pause = loop.call_soon(self._listen)
 
     async def run(self, ready: asyncio.Event) -> None:
         """Until the system has dropped events: then it is to be begun anew."""
@@ -72,6 +72,7 @@ class FolderWatch:
                 await self._is_pending.wait()
 
     def close(self) -> None:
+        self._pause.cancel()
         self._loop.remove_reader(self._inotify.fd)
         self._inotify.close()
 
@@ -137,13 +138,19 @@ class FolderWatch:
         if is_new:
             self._log.add(folder.path + b"/" + name, CREATED)
 
+    def _listen(self) -> None:
+        self._loop.add_reader(self._inotify.fd, self._readable)
+
     def _readable(self) -> None:
+        # Code can make as many events as it likes: most of the time is for others.
+        self._loop.remove_reader(self._inotify.fd)
+        self._pause = self._loop.call_later(limits.WATCH_PAUSE_S, self._listen)
         for event in self._inotify.read(limits.WATCH_READ_BYTES):
             if event.what & inotify.OVERFLOW:
                 self._log.lose()
                 self._is_over = True
                 self._is_pending.set()
-                self._loop.remove_reader(self._inotify.fd)
+                self._pause.cancel()
                 return
             folder = self._folders.get(event.watch)
             if folder is None:

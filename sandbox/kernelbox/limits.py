@@ -122,11 +122,15 @@ WATCH_FOLDERS = 4_096
 WATCH_NAMES = 50_000
 WATCH_CHANGES = 1_000
 WATCH_CHANGES_BYTES = 256 * KIB
-WATCH_READ_BYTES = 16 * KIB
+# What is read of the system's events at once, and how long nothing is read then.
+WATCH_READ_BYTES = 32 * KIB
+WATCH_PAUSE_S = 0.02
 # Names that are looked at before others have their turn.
 WATCH_STEP_ENTRIES = 200
-# How long one request may wait for a change, and for all folders to be watched; and when the watch ends that nobody asks.
+# How long one request may wait for a change, and then for more that belongs to it; and for all folders to be watched.
+# When the watch ends that nobody asks.
 WATCH_WAIT_S = 25.0
+WATCH_SETTLE_S = 0.03
 WATCH_READY_S = 2.0
 WATCH_IDLE_S = 60.0
 # Between two beginnings; between two looks where there is no inotify, how much one looks at, and when inotify is tried again.

@@ -171,6 +171,18 @@ class FilesTest(unittest.IsolatedAsyncioTestCase):
             self.files.list({"path": "."})
         self.assertEqual(caught.exception.code, "too_large")
 
+    async def test_a_folder_that_is_too_large_is_in_the_list_of_the_one_above_without_what_it_holds(self):
+        os.mkdir(self.there("large"))
+        for name in ("a", "large/1", "large/2", "large/3", "z"):
+            open(self.there(name), "w").close()
+        with mock.patch.object(limits, "FOLDER_ENTRIES", 3):
+            self.assertEqual(len(self.files.list({"path": ".", "depth": 2})["entries"]), 6)
+        with mock.patch.object(limits, "FOLDER_ENTRIES", 2):
+            os.unlink(self.there("z"))
+            page = self.files.list({"path": ".", "depth": 2})
+        self.assertEqual([entry["name"] for entry in page["entries"]], ["a", "large"])
+        self.assertNotIn("next", page)
+
     async def test_a_file_that_code_holds_a_lease_on_costs_a_refusal_not_the_supervisor(self):
         with open(self.there("leased"), "w") as file:
             try:

@@ -79,6 +79,7 @@ export class FileChanges {
     for (const [sandbox, { stop }] of this.#followed) {
       if (sandbox.end === undefined && principals.has(sandbox.principal)) continue;
       stop.abort();
+      this.#log.debug({ sandbox_id: sandbox.sandboxId }, "changes of files are told no more");
       this.#followed.delete(sandbox);
     }
   }
@@ -95,14 +96,19 @@ export class FileChanges {
 
   /** Never rejects. Whatever a sandbox answers, it is not asked more often than at the interval. */
   async #ask(sandbox: Sandbox, signal: AbortSignal, begin: () => void): Promise<void> {
+    let via: string | undefined;
+    let hasMissed = false;
     for (let since = 0; !signal.aborted && sandbox.end === undefined; ) {
       try {
         const params = { since, wait_s: since === 0 ? 0 : LIMITS.changesWaitSeconds };
         const told = await sandbox.request("file.changes", params, changesSchema, { signal });
         if (signal.aborted) return;
-        // The first answer only says from where on it is told.
-        if (since !== 0 && (told.changes.length > 0 || !told.is_complete)) this.#tell(sandbox, told.changes, told.is_complete);
+        // The first answer says from where on it is told: what was before is not known, and need not be where it is the very first.
+        if (since !== 0 ? told.changes.length > 0 || !told.is_complete : hasMissed) this.#tell(sandbox, told.changes, told.is_complete);
+        if (told.via !== via) this.#log.debug({ sandbox_id: sandbox.sandboxId, via: told.via }, "changes of files are told");
+        via = told.via;
         since = told.seq;
+        hasMissed = false;
         begin();
       } catch (thrown) {
         const { code } = KernelboxError.from(thrown);
@@ -110,9 +116,8 @@ export class FileChanges {
         this.#log.warn({ code, sandbox_id: sandbox.sandboxId }, "a sandbox did not say what changes in it");
         if (code === "unsupported") return;
         begin();
-        // What was missed meanwhile is not known.
         since = 0;
-        this.#tell(sandbox, [], false);
+        hasMissed = true;
         await sleep(LIMITS.changesRetryMs, undefined, { ref: false, signal }).catch(() => {});
       }
       await sleep(LIMITS.changesIntervalMs, undefined, { ref: false, signal }).catch(() => {});

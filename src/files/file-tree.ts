@@ -44,7 +44,7 @@ export class FileTree {
 
   /**
    * Regular files beneath one root in byte order of their paths, after `limit` entries of any kind at the latest. Names that are not UTF-8 are left out:
-   * no URI could name them. So is the rest of a root with a folder that is too large to be listed, and all of a root that is not there.
+   * no URI could name them. So is what lies in a folder that is too large to be looked through, and a root that is not there.
    */
   async page(sandboxId: string, root: string, window: { after?: string | undefined; limit: number }, caller: Caller): Promise<FilePage> {
     const { after, limit } = window;

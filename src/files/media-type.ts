@@ -1,4 +1,6 @@
+import { fileTypeFromBuffer, supportedMimeTypes } from "file-type";
 import mime from "mime";
+import { LIMITS } from "../limits.ts";
 import { pictureType } from "./picture-type.ts";
 import { characterBoundary, textOf } from "./utf8.ts";
 
@@ -38,14 +40,58 @@ export function typeOfName(path: string): string {
 
 /**
  * The type of what begins with this content. Hosts hand a picture on to a model's API, which refuses the whole conversation where it is none, so what
- * claims to be a picture is one by its signature or is not called one; and what nothing is known of may be text.
+ * claims to be a picture is one by its signature or is not called one. The name knows better what a container such as a ZIP archive is for, and which
+ * text this is; but bytes that begin as something else are not what the name says.
  */
-export function typeOfContent(claimed: string, content: Buffer): string {
+export async function typeOfContent(claimed: string, content: Buffer): Promise<string> {
   const picture = pictureType(content);
   if (picture !== undefined) return picture;
-  if (claimed !== UNKNOWN_TYPE && !isShownPicture(claimed)) return claimed;
-  return textOf(content.subarray(0, characterBoundary(content))) === undefined ? UNKNOWN_TYPE : TEXT;
+  const head = content.subarray(0, LIMITS.mediaTypeBytes);
+  const isText = textOf(head.subarray(0, characterBoundary(head))) !== undefined;
+  const signed = await signature(head);
+  if (isText && signed !== PDF) return isByText(claimed) ? claimed : TEXT;
+  if (signed === undefined || isWeak(signed, claimed)) return isBySignature(claimed) ? UNKNOWN_TYPE : claimed;
+  if (signed === claimed) return claimed;
+  return CONTAINERS.has(signed) && claimed !== UNKNOWN_TYPE && !claimed.startsWith("text/") && !claimed.startsWith("image/")
+    ? claimed
+    : signed;
 }
+
+const PDF = "application/pdf";
+/** What other formats are made of. */
+const CONTAINERS = new Set([
+  "application/zip",
+  "application/gzip",
+  "application/x-cfb",
+  "application/ogg",
+  "video/mp4",
+  "video/webm",
+  "video/x-matroska",
+]);
+
+/** What the bytes say themselves; undefined for what has no signature. */
+async function signature(head: Buffer): Promise<string | undefined> {
+  const found = await fileTypeFromBuffer(head).catch(() => undefined);
+  // Its own form of a type that is registered under another name.
+  return found?.mime.split(";")[0];
+}
+
+/** Two bytes make a bitmap, or a piece of sound: what is none by its name either is not called one. Those that hosts show have been told apart already. */
+function isWeak(signed: string, claimed: string): boolean {
+  const kind = signed.slice(0, signed.indexOf("/") + 1);
+  return isShownPicture(signed) || ((kind === "image/" || kind === "audio/") && !claimed.startsWith(kind));
+}
+
+/** A type whose files begin with a signature, where it is known which. */
+function isBySignature(type: string): boolean {
+  return isShownPicture(type) || (supportedMimeTypes.has(type) && !MAY_BE_TEXT.test(type));
+}
+
+function isByText(type: string): boolean {
+  return type !== UNKNOWN_TYPE && !isBySignature(type);
+}
+
+const MAY_BE_TEXT = /^text\/|xml|json|rtf|postscript|javascript|regedit|mpegurl/;
 
 /** Types that hosts show as pictures, and that `pictureType` knows the signature of. */
 export function isShownPicture(type: string): boolean {

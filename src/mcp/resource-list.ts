@@ -42,7 +42,7 @@ export async function resourcePage(services: Services, caller: Caller, cursor: s
     const section = sections[at] as Section;
     const room = LIMITS.resourceListEntries - resources.length;
     if (room === 0 || looks === LIMITS.resourceListPages) return { resources, nextCursor: cursorOf(section.key, after) };
-    const { found, next } = await section.page(after, Math.min(room, LIMITS.listEntries.max));
+    const { found, next } = await section.page(after, room);
     for (const { resource, after: behind } of found) {
       left -= jsonBytes(resource) + 1;
       if (left < 0) return { resources, nextCursor: cursorOf(section.key, after) };

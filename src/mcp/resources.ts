@@ -81,7 +81,7 @@ async function readResource(services: Services, principal: string, uri: string, 
       throw tooLarge(`The resource has ${source.sizeBytes} bytes; one read gives at most ${LIMITS.resourceBytes}.`, uri);
     }
     const bytes = await readBytes(source, 0, LIMITS.resourceBytes);
-    const content = resourceContent(uri, source.mimeType, bytes);
+    const content = await resourceContent(uri, source.mimeType, bytes);
     if (jsonBytes(content) > LIMITS.replyBytes - LIMITS.replyEnvelopeBytes) {
       throw tooLarge(`The resource's ${bytes.length} bytes take ${jsonBytes(content)} in JSON; one read gives ${LIMITS.replyBytes}.`, uri);
     }
@@ -96,8 +96,8 @@ function tooLarge(message: string, uri: string): KernelboxError {
 }
 
 /** Text where it is text, whatever its name says; only what a host would show otherwise stays bytes. */
-function resourceContent(uri: string, claimedType: string, bytes: Buffer): ReadResourceResult["contents"][number] {
-  const mimeType = typeOfContent(claimedType, bytes);
+async function resourceContent(uri: string, claimedType: string, bytes: Buffer): Promise<ReadResourceResult["contents"][number]> {
+  const mimeType = await typeOfContent(claimedType, bytes);
   const text = /^(image\/(?!svg)|application\/pdf)/.test(mimeType) ? undefined : textOf(bytes);
   return text === undefined ? { uri, mimeType, blob: bytes.toString("base64") } : { uri, mimeType, text };
 }

@@ -35,14 +35,17 @@ export function tellChanges(server: McpServer, services: Services, principal: st
 }
 
 const ID = z.union([z.string(), z.number()]);
-const ACKNOWLEDGED = z.object({
-  method: z.literal("notifications/subscriptions/acknowledged"),
-  params: z.object({
-    _meta: z.object({ "io.modelcontextprotocol/subscriptionId": ID }),
-    notifications: z.object({ resourcesListChanged: z.boolean().optional(), resourceSubscriptions: z.array(z.string()).optional() }),
+const MESSAGE = z.discriminatedUnion("method", [
+  z.object({ method: z.literal("subscriptions/listen"), id: ID }),
+  z.object({ method: z.literal("notifications/cancelled"), params: z.object({ requestId: ID }) }),
+  z.object({
+    method: z.literal("notifications/subscriptions/acknowledged"),
+    params: z.object({
+      _meta: z.object({ "io.modelcontextprotocol/subscriptionId": ID }),
+      notifications: z.object({ resourcesListChanged: z.boolean().optional(), resourceSubscriptions: z.array(z.string()).optional() }),
+    }),
   }),
-});
-const CANCELLED = z.object({ method: z.literal("notifications/cancelled"), params: z.object({ requestId: ID }) });
+]);
 
 /**
  * What a host of 2026 listens to. The SDK keeps that itself, answers for it and passes on what was asked for; it only does not say so. But the
@@ -50,6 +53,8 @@ const CANCELLED = z.object({ method: z.literal("notifications/cancelled"), param
  */
 export class Listens {
   readonly #log: Log;
+  /** Asked for, and not acknowledged yet. */
+  readonly #opening = new Set<string | number>();
   #changes: ResourceChanges | undefined;
 
   constructor(log: Log) {
@@ -61,22 +66,28 @@ export class Listens {
     this.#changes = changes;
   }
 
-  /** Before a message goes out. Settles when the host may see it: what it is told to be listening to must not be missed. */
-  async outgoing(message: JSONRPCMessage): Promise<void> {
-    const told =
-      "method" in message && message.method === "notifications/subscriptions/acknowledged" ? ACKNOWLEDGED.safeParse(message) : undefined;
-    if (told?.success !== true || this.#changes === undefined) return;
-    const { _meta, notifications } = told.data.params;
-    const wanted = { list: notifications.resourcesListChanged === true, uris: notifications.resourceSubscriptions ?? [] };
-    if (!wanted.list && wanted.uris.length === 0) return;
-    await ready(this.#changes.ask(_meta["io.modelcontextprotocol/subscriptionId"], wanted)).catch((error) =>
-      this.#log.warn({ err: error }, "what a host listens to could not be followed"),
-    );
+  incoming(message: JSONRPCMessage): void {
+    const { data } = MESSAGE.safeParse(message);
+    if (data?.method === "subscriptions/listen") this.#opening.add(data.id);
+    if (data?.method !== "notifications/cancelled") return;
+    this.#opening.delete(data.params.requestId);
+    this.#changes?.withdraw(data.params.requestId);
   }
 
-  incoming(message: JSONRPCMessage): void {
-    const told = "method" in message && message.method === "notifications/cancelled" ? CANCELLED.safeParse(message) : undefined;
-    if (told?.success === true) this.#changes?.withdraw(told.data.params.requestId);
+  /** Before a message goes out. Settles when the host may see it: what it is told to be listening to must not be missed. */
+  async outgoing(message: JSONRPCMessage): Promise<void> {
+    // Refused.
+    if ("error" in message && message.id !== undefined) this.#opening.delete(message.id);
+    const { data } = MESSAGE.safeParse(message);
+    if (data?.method !== "notifications/subscriptions/acknowledged") return;
+    const { _meta, notifications } = data.params;
+    const id = _meta["io.modelcontextprotocol/subscriptionId"];
+    const wanted = { list: notifications.resourcesListChanged === true, uris: notifications.resourceSubscriptions ?? [] };
+    // Cancelled already, or nothing of ours.
+    if (!this.#opening.delete(id) || this.#changes === undefined || (!wanted.list && wanted.uris.length === 0)) return;
+    await ready(this.#changes.ask(id, wanted)).catch((error) =>
+      this.#log.warn({ err: error }, "what a host listens to could not be followed"),
+    );
   }
 }
 

@@ -59,7 +59,7 @@ export const readFile = defineTool({
     const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
     if (picture !== undefined) return await pictureReply(source, picture, services.pictures, { principal, signal });
     const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
-    return reply(source, typeOfContent(source.mimeType, Buffer.from(window.content)), {
+    return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
       encoding: "utf-8",
       content: window.content,
       lines: window.lines,
@@ -73,7 +73,7 @@ export const readFile = defineTool({
 async function charactersReply(source: Source, offset: number, wanted = LIMITS.readFileBytes as number): Promise<ToolReply<Output>> {
   checkOffset(source, offset);
   const window = await readCharacters(source, offset, Math.min(wanted, LIMITS.readFileBytes));
-  return reply(source, typeOfContent(source.mimeType, Buffer.from(window.content)), {
+  return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
     encoding: "utf-8",
     content: window.content,
     lines: null,
@@ -87,7 +87,7 @@ async function base64Reply(source: Source, offset: number, wanted = LIMITS.readF
   checkOffset(source, offset);
   const bytes = await readBytes(source, offset, Math.min(wanted, LIMITS.readFileBase64Bytes));
   const next = offset + bytes.length;
-  return reply(source, offset === 0 ? typeOfContent(source.mimeType, bytes) : source.mimeType, {
+  return reply(source, offset === 0 ? await typeOfContent(source.mimeType, bytes) : source.mimeType, {
     encoding: "base64",
     content: bytes.toString("base64"),
     lines: null,
