@@ -9,6 +9,8 @@ FRAME_BYTES = 256 * KIB
 MESSAGE_BYTES = 32 * MIB
 CREDIT_BYTES = 1 * MIB
 READ_BYTES = 256 * KIB
+# Of the pipes to the server, where the system allows it.
+PIPE_BYTES = 1 * MIB
 OPEN_REQUESTS = 512
 
 FIRST_LEASE_S = 60.0
