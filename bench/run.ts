@@ -9,6 +9,7 @@ import { flood } from "./measures/flood.ts";
 import { memory } from "./measures/memory.ts";
 import { reaction } from "./measures/reaction.ts";
 import { start } from "./measures/start.ts";
+import { transfers } from "./measures/transfers.ts";
 import { warm } from "./measures/warm.ts";
 import { HEAD, type Measure } from "./samples.ts";
 
@@ -19,7 +20,7 @@ import { HEAD, type Measure } from "./samples.ts";
 
 const OUT = join(import.meta.dirname, "out/latest.json");
 const IN_ONE_SANDBOX = { contexts, warm, reaction, flood, memory };
-const NAMES = ["start", ...Object.keys(IN_ONE_SANDBOX)];
+const NAMES = ["start", ...Object.keys(IN_ONE_SANDBOX), "transfers"];
 
 const wanted = process.argv.slice(2).filter((argument) => NAMES.includes(argument));
 const flags = process.argv.slice(2).filter((argument) => !NAMES.includes(argument));
@@ -38,10 +39,10 @@ const add = (measure: Measure) => {
   measures.push(measure);
   process.stdout.write(`\n${report(measure)}\n`);
 };
-if (isWanted("start")) {
-  const at = flags.indexOf("--image");
-  add(await start(flags, (at === -1 ? undefined : flags[at + 1]) ?? (await engine.images.refOf("full"))));
-}
+const imageAt = flags.indexOf("--image");
+const image = (imageAt === -1 ? undefined : flags[imageAt + 1]) ?? (await engine.images.refOf("full"));
+if (isWanted("start")) add(await start(flags, image));
+if (isWanted("transfers")) add(await transfers(image));
 for (const [name, measure] of Object.entries(IN_ONE_SANDBOX)) {
   if (!isWanted(name)) continue;
   // Each in a sandbox of its own, with memory for fifty contexts.

@@ -63,6 +63,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       leaseSeconds: config.lease,
       memoryBytes: config.memory * MIB,
       workspaceBytes: config.workspace * MIB,
+      workspaceOn: config.workspaceOn,
       cpus: config.cpus,
       pids: config.pids,
       runtime: config.runtime,

@@ -73,6 +73,10 @@ const settings = {
   dockerHost: z.string().optional().describe("Docker engine, as in DOCKER_HOST (default: found where your docker client finds it)"),
   memory: quantity("memory of a sandbox, its workspace included", "MiB", 256, 1024 * 1024, container.memoryBytes / MIB),
   workspace: quantity("size of /home/user", "MiB", 16, 1024 * 1024, container.workspaceBytes / MIB),
+  workspaceOn: z
+    .enum(["memory", "volume"])
+    .default("memory")
+    .describe("where /home/user lies: memory, or volume, for files larger than that: the engine's disk, whose size bound needs quotas"),
   cpus: quantity("processors of a sandbox", "", 0.1, 1024, container.cpus, "any"),
   pids: quantity("processes and threads of a sandbox", "", 64, 32_768, container.pids),
   runtime: z
@@ -122,9 +126,9 @@ const settings = {
     .describe("what goes to stderr (default: info for the server, less for commands)"),
 };
 
-export const configSchema = z.object(settings).refine((config) => config.workspace < config.memory, {
+export const configSchema = z.object(settings).refine((config) => config.workspaceOn === "volume" || config.workspace < config.memory, {
   path: ["workspace"],
-  message: "the workspace is part of the memory, so it must be smaller",
+  message: "the workspace is part of the memory, so it must be smaller; --workspace-on volume has room for more",
 });
 export type Config = z.infer<typeof configSchema>;
 

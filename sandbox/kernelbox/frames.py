@@ -46,32 +46,54 @@ def encode_message(kind: int, stream: int, payload: bytes) -> list[bytes]:
 
 
 class Decoder:
-    """Cuts the server's bytes into frames.
+    """Cuts the server's bytes into frames; those of data come as they arrive, in pieces, since nobody needs them whole.
 
     A server may be killed in mid-frame, and the next one writes zeros before its own attach. So zeros between frames are skipped, and what is no
     frame is dropped byte by byte until one begins.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        # The beginning of a frame, and how much of it must be here before it is looked at again.
+        self._held = bytearray()
+        self._needed = 0
+        # What is still to come of a frame of data.
+        self._data_left = 0
+        self._data_stream = 0
 
     def push(self, chunk: bytes) -> Iterator[Frame]:
-        self._buffer += chunk
+        if self._held:
+            self._held += chunk
+            if len(self._held) < self._needed:
+                return
+            chunk = bytes(self._held)
+            self._held.clear()
         at = 0
-        buffer = self._buffer
         while True:
-            begins = buffer.find(MAGIC, at)
-            at = len(buffer) if begins == -1 else begins
-            if len(buffer) - at < HEADER.size:
+            if self._data_left:
+                piece = chunk[at : at + self._data_left]
+                if not piece:
+                    return
+                at += len(piece)
+                self._data_left -= len(piece)
+                yield Frame(DATA, self._data_stream, piece)
+                continue
+            begins = chunk.find(MAGIC, at)
+            at = len(chunk) if begins == -1 else begins
+            self._needed = HEADER.size
+            if len(chunk) - at < self._needed:
                 break
-            _, kind_byte, stream, length = HEADER.unpack_from(buffer, at)
+            _, kind_byte, stream, length = HEADER.unpack_from(chunk, at)
             kind = kind_byte & ~MORE
             if not ATTACH <= kind <= PONG or length > limits.FRAME_BYTES:
                 at += 1
                 continue
-            end = at + HEADER.size + length
-            if len(buffer) < end:
+            if kind == DATA:
+                self._data_left, self._data_stream = length, stream
+                at += HEADER.size
+                continue
+            self._needed += length
+            if len(chunk) - at < self._needed:
                 break
-            yield Frame(kind, stream, bytes(buffer[at + HEADER.size : end]), bool(kind_byte & MORE))
-            at = end
-        del buffer[:at]
+            yield Frame(kind, stream, chunk[at + HEADER.size : at + self._needed], bool(kind_byte & MORE))
+            at += self._needed
+        self._held += chunk[at:]

@@ -5,13 +5,16 @@ inside the container cannot end it: the kernel spares PID 1 the deadly ones, and
 """
 
 import asyncio
+import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import sys
 import uuid
 from typing import Any, NoReturn
 
+from . import limits
 from .channel import Channel
 from .lease import Lease
 from .service import Service
@@ -72,11 +75,19 @@ def _close_to_others() -> None:
 def _take_protocol_descriptors() -> tuple[int, int]:
     """Moves the channel to descriptors that no child inherits; 0, 1 and 2 lead nowhere from now on."""
     in_fd, out_fd = (os.dup(fd) for fd in (0, 1))
+    for fd in (in_fd, out_fd):
+        _widen(fd)
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
     return in_fd, out_fd
+
+
+def _widen(fd: int) -> None:
+    """A pipe of 64 KiB is full, or empty, some thousand times in a transfer of 100 MB, and each time somebody has to be woken."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, limits.PIPE_BYTES)
 
 
 def _block_signals() -> None:

@@ -66,7 +66,7 @@ class Transfer:
         """Sends what `read` gives, a piece of at most so many bytes at a time, until it gives nothing."""
         sent = 0
         self.has_sent = True
-        while piece := read(limits.FRAME_BYTES):
+        while piece := read(limits.SEND_BYTES):
             view = memoryview(piece)
             while view:
                 while self._may_send <= 0:

@@ -215,4 +215,4 @@ class FilesTest(unittest.IsolatedAsyncioTestCase):
         os.truncate(self.there("f"), 10)
         transfer.credit(2 * limits.CREDIT_BYTES)
         # One piece was read ahead of the credit.
-        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], limits.CREDIT_BYTES + limits.FRAME_BYTES)
+        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], limits.CREDIT_BYTES + limits.SEND_BYTES)

@@ -29,9 +29,19 @@ def randomly():
 class Frames(unittest.TestCase):
     def test_come_out_as_they_went_in_however_cut(self):
         payloads = [os.urandom(size) for size in (0, 1, 9, 10, 1_000, limits.FRAME_BYTES)]
-        stream = b"".join(frames.encode(frames.DATA, n, payload) for n, payload in enumerate(payloads))
+        stream = b"".join(frames.encode(kind, n, payload) for n, payload in enumerate(payloads) for kind in (frames.REQUEST, frames.DATA))
         for sizes in (always(1), always(7), always(65_536), randomly()):
-            self.assertEqual([frame.payload for frame in decode(stream, sizes)], payloads)
+            found = decode(stream, sizes)
+            self.assertEqual([frame.payload for frame in found if frame.kind == frames.REQUEST], payloads)
+            data = [b"".join(frame.payload for frame in found if (frame.kind, frame.stream) == (frames.DATA, n)) for n in range(len(payloads))]
+            self.assertEqual(data, payloads)
+            self.assertEqual([frame.stream for frame in found], sorted(frame.stream for frame in found))
+
+    def test_data_is_handed_on_before_its_frame_is_whole(self):
+        decoder = frames.Decoder()
+        whole = frames.encode(frames.DATA, 5, b"abcdef")
+        found = [*decoder.push(whole[:12]), *decoder.push(whole[12:])]
+        self.assertEqual([(frame.stream, frame.payload) for frame in found], [(5, b"ab"), (5, b"cdef")])
 
     def test_a_half_written_frame_is_ended_by_zeros_and_the_next_one_is_whole(self):
         whole = frames.encode(frames.DATA, 1, os.urandom(limits.FRAME_BYTES))

@@ -9,7 +9,17 @@ import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { ownCommand } from "../own-command.ts";
 import { decodeEventMessage } from "./event-message.ts";
-import { encodeMessage, FRAME, type Frame, FrameDecoder, type FrameKind, NONCE_BYTES, PROTOCOL_VERSION, resyncPadding } from "./frames.ts";
+import {
+  encodeHeader,
+  encodeMessage,
+  FRAME,
+  type Frame,
+  FrameDecoder,
+  type FrameKind,
+  NONCE_BYTES,
+  PROTOCOL_VERSION,
+  resyncPadding,
+} from "./frames.ts";
 import { InboundMessages } from "./inbound-messages.ts";
 import { type CallOptions, OpenRequest } from "./open-request.ts";
 
@@ -209,9 +219,9 @@ export class Channel {
         const piece = await request.spendCredit(Math.min(chunk.length - at, LIMITS.frameBytes));
         // An answer before the end of the body is an error: the rest need not be sent.
         if (piece === 0) return;
-        this.#send(FRAME.data, stream, chunk.subarray(at, at + piece));
+        this.#sendData(stream, chunk.subarray(at, at + piece));
         at += piece;
-        if (this.#stream.writableLength > LIMITS.channelWriteBytes) await Promise.race([once(this.#stream, "drain"), this.ended]);
+        if (this.#stream.writableLength > LIMITS.channelWriteBytes) await this.#drained();
       }
     }
     this.#send(FRAME.end, stream, EMPTY);
@@ -220,6 +230,24 @@ export class Channel {
   #send(kind: FrameKind, stream: number, payload: Uint8Array): void {
     if (this.#end !== undefined || !this.#stream.writable) return;
     for (const frame of encodeMessage(kind, stream, payload)) this.#stream.write(frame);
+  }
+
+  /** The payload is not copied: header and payload leave in one write. */
+  #sendData(stream: number, payload: Uint8Array): void {
+    if (this.#end !== undefined || !this.#stream.writable) return;
+    this.#stream.cork();
+    this.#stream.write(encodeHeader(FRAME.data, stream, payload.length));
+    this.#stream.write(payload);
+    this.#stream.uncork();
+  }
+
+  /** Until the stream takes more, or is gone. */
+  async #drained(): Promise<void> {
+    const done = new AbortController();
+    const events = ["drain", "close"].map((event) => once(this.#stream, event, { signal: done.signal }));
+    await Promise.race(events).catch(() => {});
+    done.abort();
+    await Promise.allSettled(events);
   }
 
   #receive(chunk: Buffer): void {

@@ -35,14 +35,18 @@ export interface Frame {
 }
 
 export function encodeFrame(kind: FrameKind, stream: number, payload: Uint8Array): Buffer {
-  if (payload.length > LIMITS.frameBytes) throw new RangeError(`A frame holds ${LIMITS.frameBytes} bytes, not ${payload.length}.`);
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
-  frame[0] = MAGIC;
-  frame[1] = kind;
-  frame.writeUInt32BE(stream, 2);
-  frame.writeUInt32BE(payload.length, 6);
-  frame.set(payload, HEADER_BYTES);
-  return frame;
+  return Buffer.concat([encodeHeader(kind, stream, payload.length), payload]);
+}
+
+/** What stands before a payload of so many bytes; a large payload is written behind it as it is, without a copy. */
+export function encodeHeader(kind: FrameKind, stream: number, length: number): Buffer {
+  if (length > LIMITS.frameBytes) throw new RangeError(`A frame holds ${LIMITS.frameBytes} bytes, not ${length}.`);
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header[0] = MAGIC;
+  header[1] = kind;
+  header.writeUInt32BE(stream, 2);
+  header.writeUInt32BE(length, 6);
+  return header;
 }
 
 /** One message as frames, cut where it is longer than a frame may be. */
@@ -71,7 +75,8 @@ function violation(what: string): KernelboxError {
 
 /**
  * Cuts a hostile byte stream into frames. Until the nonce of our own hello has been seen all bytes are dropped, since they may be
- * the end of a frame made for an earlier server. Each byte is copied at most twice, however the stream is cut.
+ * the end of a frame made for an earlier server. A frame of data comes in pieces as it arrives, since nobody needs it whole; of others each byte is
+ * copied at most twice, however the stream is cut.
  */
 export class FrameDecoder {
   readonly #nonce: Buffer;
@@ -79,21 +84,32 @@ export class FrameDecoder {
   #chunks: Buffer[] = [];
   #held = 0;
   #needed = HEADER_BYTES;
+  /** What is still to come of a frame of data. */
+  #dataLeft = 0;
+  #dataStream = 0;
 
   constructor(nonce: Buffer) {
     this.#nonce = nonce;
   }
 
-  /** Whole frames that this chunk completed. Throws `sandbox_lost` on a byte stream that cannot be ours. */
+  /** Whole frames that this chunk completed, and pieces of data. Throws `sandbox_lost` on a byte stream that cannot be ours. */
   push(chunk: Buffer): Frame[] {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     if (!this.#synced && !this.#sync()) return [];
     const frames: Frame[] = [];
-    if (this.#held < this.#needed) return frames;
+    if (this.#dataLeft === 0 && this.#held < this.#needed) return frames;
     const bytes = this.#take();
     let at = 0;
     while (true) {
+      if (this.#dataLeft > 0) {
+        if (at === bytes.length) return frames;
+        const payload = bytes.subarray(at, at + this.#dataLeft);
+        frames.push({ kind: FRAME.data, more: false, stream: this.#dataStream, payload });
+        this.#dataLeft -= payload.length;
+        at += payload.length;
+        continue;
+      }
       while (at < bytes.length && bytes[at] === 0) at++;
       const left = bytes.length - at;
       if (left < HEADER_BYTES) {
@@ -104,20 +120,23 @@ export class FrameDecoder {
       if (bytes[at] !== MAGIC) throw violation("a frame begins with a wrong byte");
       const kindByte = bytes[at + 1] as number;
       const kind = kindByte & ~MORE;
+      const stream = bytes.readUInt32BE(at + 2);
       const length = bytes.readUInt32BE(at + 6);
       if (kind === 0 || kind > LAST_KIND) throw violation("a frame of an unknown kind");
       if (length > LIMITS.frameBytes) throw violation(`a frame of ${length} bytes, more than ${LIMITS.frameBytes}`);
+      if (kind === FRAME.data) {
+        this.#dataLeft = length;
+        this.#dataStream = stream;
+        at += HEADER_BYTES;
+        continue;
+      }
       const whole = HEADER_BYTES + length;
       if (left < whole) {
         this.#keep(bytes, at, whole);
         return frames;
       }
-      frames.push({
-        kind,
-        more: (kindByte & MORE) !== 0,
-        stream: bytes.readUInt32BE(at + 2),
-        payload: bytes.subarray(at + HEADER_BYTES, at + whole),
-      });
+      const payload = bytes.subarray(at + HEADER_BYTES, at + whole);
+      frames.push({ kind, more: (kindByte & MORE) !== 0, stream, payload });
       at += whole;
     }
   }

@@ -7,7 +7,7 @@ export interface CallOptions {
   deadlineMs?: number | undefined;
   /** In place of the deadline, for a transfer, whose length nobody knows: how long no byte of it may move, in either direction. */
   stallMs?: number | undefined;
-  /** Bytes to send behind the request. */
+  /** Bytes to send behind the request. They are not copied, so nobody may write to a chunk any more that was handed over. */
   body?: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined;
   /** Takes the bytes that come before the response. While its promise is pending no more credit is given. */
   onData?: ((chunk: Buffer) => void | Promise<void>) | undefined;
@@ -17,6 +17,9 @@ interface Wire {
   sendCredit: (bytes: number) => void;
   sendAbort: () => void;
 }
+
+/** More pieces than this that wait for a slow taker are joined, so that they cost no more memory than their bytes. */
+const PENDING_PIECES = 256;
 
 /** A request that waits for its response: deadline, cancellation, and credit in both directions. */
 export class OpenRequest {
@@ -30,7 +33,9 @@ export class OpenRequest {
   #settled = false;
   #mayReceive: number = LIMITS.creditBytes;
   #consumed = 0;
-  #delivering: Promise<void> = Promise.resolve();
+  #pending: Buffer[] = [];
+  #isDelivering = false;
+  #answer: Buffer | undefined;
   #maySend: number = LIMITS.creditBytes;
   #creditWaiter: (() => void) | undefined;
 
@@ -50,11 +55,8 @@ export class OpenRequest {
   }
 
   answer(payload: Buffer): void {
-    // The response stands behind the data on the wire, and so it does for whoever takes the data slowly.
-    this.#delivering.then(
-      () => this.#end(() => this.#settle.resolve(payload)),
-      (error) => this.#giveUp(KernelboxError.from(error)),
-    );
+    this.#answer = payload;
+    if (!this.#isDelivering) this.#deliver();
   }
 
   fail(error: KernelboxError): void {
@@ -70,17 +72,47 @@ export class OpenRequest {
       return;
     }
     this.#moved();
-    const deliver = this.#onData;
-    this.#delivering = this.#delivering.then(async () => {
-      await deliver(chunk);
-      this.#moved();
-      this.#consumed += chunk.length;
-      if (this.#consumed < LIMITS.creditBytes / 2) return;
-      this.#mayReceive += this.#consumed;
-      this.#wire.sendCredit(this.#consumed);
-      this.#consumed = 0;
-    });
-    this.#delivering.catch((error) => this.#giveUp(KernelboxError.from(error)));
+    this.#pending.push(chunk);
+    if (!this.#isDelivering) this.#deliver();
+    else if (this.#pending.length > PENDING_PIECES) this.#pending = [Buffer.concat(this.#pending)];
+  }
+
+  /** Hands on what is there, in order, one piece at a time; then the response, which stands behind the data on the wire as well. */
+  #deliver(): void {
+    try {
+      while (!this.#settled) {
+        const chunk = this.#pending.shift();
+        if (chunk === undefined) break;
+        const taken = this.#onData?.(chunk);
+        if (taken instanceof Promise) {
+          this.#isDelivering = true;
+          taken.then(
+            () => {
+              this.#isDelivering = false;
+              this.#consume(chunk.length);
+              this.#deliver();
+            },
+            (error) => this.#giveUp(KernelboxError.from(error)),
+          );
+          return;
+        }
+        this.#consume(chunk.length);
+      }
+    } catch (error) {
+      this.#giveUp(KernelboxError.from(error));
+    }
+    const answer = this.#answer;
+    if (answer !== undefined) this.#end(() => this.#settle.resolve(answer));
+  }
+
+  #consume(bytes: number): void {
+    if (this.#settled) return;
+    this.#moved();
+    this.#consumed += bytes;
+    if (this.#consumed < LIMITS.creditBytes / 2) return;
+    this.#mayReceive += this.#consumed;
+    this.#wire.sendCredit(this.#consumed);
+    this.#consumed = 0;
   }
 
   addCredit(bytes: number): void {

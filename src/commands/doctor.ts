@@ -14,6 +14,9 @@ const DELEGATE =
 const ENABLE =
   "Start the kernel with cgroup_enable=memory swapaccount=1 (GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub && sudo reboot).";
 
+const QUOTA =
+  "Put the engine's data-root on xfs mounted with pquota, or leave out --workspace-on, or let only code run that may fill the engine's disk.";
+
 type Verdict = { ok: true; what: string } | { ok: false; what: string; mend: string };
 
 /** `kernelbox doctor`: one line per check, and under each that fails the exact mend. Exit code 1 when one failed. */
@@ -80,6 +83,14 @@ export async function doctor(app: App, config: Config): Promise<number> {
       return { ok: true, what: `right after ${ms} ms` };
     return { ok: false, what: `ended as ${result.status}`, mend: "Run again with --log-level debug, and report what it says." };
   });
+  if (config.workspaceOn === "volume") {
+    // Known from the sandbox that has just been made.
+    await check("workspace", () => {
+      if (app.engine.capabilities.boundedWorkspace) return { ok: true, what: `on a volume of ${config.workspace} MiB` };
+      const what = `on a volume without a size bound; only a file of it is bounded, to ${config.workspace} MiB`;
+      return { ok: false, what, mend: QUOTA };
+    });
+  }
   return failed === 0 ? 0 : 1;
 }
 

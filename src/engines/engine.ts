@@ -29,8 +29,8 @@ export interface Engine {
 }
 
 export interface EngineCapabilities {
-  /** A workspace with a hard size bound. */
-  boundedWorkspace: boolean;
+  /** A workspace with a hard size bound. What storage can do may show only when a container is made: false from the first one without. */
+  readonly boundedWorkspace: boolean;
   /** A second attach sees a running container's stream. */
   reattach: boolean;
   /** Tells an out-of-memory kill of the container apart from other ends. */
@@ -62,15 +62,22 @@ export interface ContainerSpec {
   labels: Record<string, string>;
   memoryBytes: number;
   workspaceBytes: number;
+  /** In memory by default, which is always bounded; a volume is the engine's disk, and goes with its container. */
+  workspaceOn?: WorkspaceStorage | undefined;
   cpus: number;
   pids: number;
   /** `runsc`, `kata` or another runtime that the engine knows; the engine's default otherwise. */
   runtime?: string | undefined;
 }
 
+export const WORKSPACE_STORAGES = ["memory", "volume"] as const;
+export type WorkspaceStorage = (typeof WORKSPACE_STORAGES)[number];
+
 export interface StartedContainer {
   containerId: string;
   stream: Duplex;
+  /** Whether its workspace has the hard size bound that was asked for. */
+  isWorkspaceBounded: boolean;
 }
 
 export interface ContainerSummary {

@@ -1,4 +1,4 @@
-import type { ContainerEvent, Engine, ImageInfo } from "../engines/engine.ts";
+import type { ContainerEvent, Engine, ImageInfo, WorkspaceStorage } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
@@ -17,6 +17,7 @@ export interface SandboxSettings {
   leaseSeconds: number;
   memoryBytes: number;
   workspaceBytes: number;
+  workspaceOn: WorkspaceStorage;
   cpus: number;
   pids: number;
   runtime?: string | undefined;
@@ -179,6 +180,7 @@ export class Sandboxes {
       },
       memoryBytes: settings.memoryBytes,
       workspaceBytes: settings.workspaceBytes,
+      workspaceOn: settings.workspaceOn,
       cpus: settings.cpus,
       pids: settings.pids,
       runtime: settings.runtime,

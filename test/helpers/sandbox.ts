@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { createDockerEngine } from "../../src/engines/docker/index.ts";
-import type { Engine } from "../../src/engines/engine.ts";
+import type { ContainerSpec, Engine } from "../../src/engines/engine.ts";
 import type { ExecutionEvent } from "../../src/events/event.ts";
 import { newId } from "../../src/ids.ts";
 import { LIMITS } from "../../src/limits.ts";
@@ -41,7 +41,7 @@ export interface Running {
   text: () => string;
 }
 
-export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
+export async function startSandbox(leaseSeconds = 30, more: Partial<ContainerSpec> = {}): Promise<TestSandbox> {
   const engine = createDockerEngine({ log });
   let stream: Duplex | undefined;
   const watched: Engine = {
@@ -61,6 +61,7 @@ export async function startSandbox(leaseSeconds = 30): Promise<TestSandbox> {
     workspaceBytes: container.workspaceBytes,
     cpus: container.cpus,
     pids: container.pids,
+    ...more,
   });
   stream = started.stream;
   const sandbox = new Sandbox(

@@ -20,6 +20,8 @@ export interface EngineTraits {
   cpus: number;
   cgroupVersion: string;
   runtimes: string[];
+  /** Whether its storage bounds a volume; only a refusal tells, so this holds until there was one. */
+  hasVolumeQuota: boolean;
 }
 
 /** What `docker info` answers, as far as it is read here; older engines and look-alikes leave members out. */
@@ -105,7 +107,12 @@ export async function describeEngine({ docker, endpoint }: Connection): Promise<
 }
 
 function traitsOf(answer: EngineAnswer): EngineTraits {
-  return { cpus: answer.NCPU ?? 1, cgroupVersion: answer.CgroupVersion ?? "1", runtimes: Object.keys(answer.Runtimes ?? {}) };
+  return {
+    cpus: answer.NCPU ?? 1,
+    cgroupVersion: answer.CgroupVersion ?? "1",
+    runtimes: Object.keys(answer.Runtimes ?? {}),
+    hasVolumeQuota: true,
+  };
 }
 
 function checkLinux({ OSType = "linux" }: EngineAnswer): void {

@@ -1,4 +1,4 @@
-import type { ContainerCreateOptions } from "dockerode";
+import type { ContainerCreateOptions, MountSettings } from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { ContainerSpec } from "../engine.ts";
@@ -7,6 +7,7 @@ import { SECCOMP_PROFILE } from "./seccomp.ts";
 
 const UID = 1000;
 const GID = 1000;
+const WORKSPACE = "/home/user";
 
 /**
  * The engine's settings for one container, from constants and the spec's own members alone: no object of a caller gets here.
@@ -20,6 +21,7 @@ export function containerOptions(
 ): ContainerCreateOptions {
   checkSpec(spec);
   const { container } = LIMITS;
+  const isOnVolume = spec.workspaceOn === "volume";
   return {
     name,
     Image: spec.image,
@@ -43,10 +45,15 @@ export function containerOptions(
       SecurityOpt: ["no-new-privileges:true", `seccomp=${SECCOMP_PROFILE}`],
       Tmpfs: {
         // The engine's default is noexec and millions of inodes; compiled code and wheels are run from the workspace.
-        "/home/user": `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${container.workspaceInodes},uid=${UID},gid=${GID},mode=0700`,
+        ...(isOnVolume
+          ? {}
+          : {
+              [WORKSPACE]: `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${container.workspaceInodes},uid=${UID},gid=${GID},mode=0700`,
+            }),
         "/tmp": `rw,exec,nosuid,nodev,size=${container.tmpBytes},nr_inodes=${container.tmpInodes},uid=${UID},gid=${GID},mode=1777`,
         "/mnt/shared": `rw,exec,nosuid,nodev,size=${container.sharedBytes},nr_inodes=${container.sharedInodes},uid=${UID},gid=${GID},mode=0755`,
       },
+      ...(isOnVolume ? { Mounts: [workspaceVolume(spec, traits)] } : {}),
       PidsLimit: spec.pids,
       Memory: spec.memoryBytes,
       // Memory and swap together: the same number means no swap.
@@ -60,6 +67,8 @@ export function containerOptions(
       Ulimits: [
         { Name: "nofile", Soft: container.openFiles, Hard: container.openFiles },
         { Name: "core", Soft: 0, Hard: 0 },
+        // docs/decisions/0013: of a volume without a quota this is the only bound, a file's.
+        ...(isOnVolume ? [{ Name: "fsize", Soft: spec.workspaceBytes, Hard: spec.workspaceBytes }] : []),
       ],
       // The output is the channel; a log driver would keep all of it on the host's disk.
       LogConfig: { Type: "none", Config: {} },
@@ -70,6 +79,17 @@ export function containerOptions(
       AutoRemove: true,
       ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
     },
+  };
+}
+
+/** Without a name, so that it is removed with its container. It begins as a copy of the image's own folder, with its owner and mode. */
+function workspaceVolume(spec: ContainerSpec, traits: EngineTraits): MountSettings {
+  const bound = traits.hasVolumeQuota ? { DriverConfig: { Name: "local", Options: { size: String(spec.workspaceBytes) } } } : {};
+  return {
+    Type: "volume",
+    Source: "",
+    Target: WORKSPACE,
+    VolumeOptions: { NoCopy: false, Labels: { ...spec.labels }, DriverConfig: { Name: "local", Options: {} }, ...bound },
   };
 }
 

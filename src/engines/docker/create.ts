@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
+import type { ContainerCreateOptions } from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
@@ -31,11 +32,21 @@ export async function createContainer(connection: Connection, spec: ContainerSpe
   let stream: Duplex | undefined;
   try {
     throwIfCancelled(signal);
-    const container = await answered("creating a container", () => docker.createContainer(settings), {
-      onLate: () => void remove(connection, name, log),
-    }).catch((error) => {
-      throw createError(error);
-    });
+    const create = async (asked: ContainerCreateOptions) =>
+      await answered("creating a container", () => docker.createContainer(asked), {
+        onLate: () => void remove(connection, name, log),
+      });
+    const container = await create(settings)
+      .catch((error) => {
+        if (!isQuotaRefusal(error)) throw error;
+        if (traits.hasVolumeQuota)
+          log.warn("this engine's storage has no quotas for volumes: the workspace of a sandbox has no size bound, only its files have");
+        traits.hasVolumeQuota = false;
+        return create(containerOptions(spec, name, traits, options.command));
+      })
+      .catch((error) => {
+        throw createError(error);
+      });
     throwIfCancelled(signal);
     stream = await attachContainer(container);
     throwIfCancelled(signal);
@@ -43,7 +54,7 @@ export async function createContainer(connection: Connection, spec: ContainerSpe
       throw startError(error);
     });
     throwIfCancelled(signal);
-    return { containerId: container.id, stream };
+    return { containerId: container.id, stream, isWorkspaceBounded: spec.workspaceOn !== "volume" || traits.hasVolumeQuota };
   } catch (error) {
     stream?.destroy();
     await remove(connection, name, log);
@@ -72,6 +83,11 @@ function checkRuntime(spec: ContainerSpec, runtimes: string[]): void {
     "Install it and add it to the engine's daemon.json, or leave --runtime out.",
     { details: { runtime: spec.runtime, runtimes } },
   );
+}
+
+/** Bounded volumes need xfs with project quotas; an engine without says so in its own words only. */
+function isQuotaRefusal(error: KernelboxError): boolean {
+  return String(error.details?.engine_message).includes("no quota support");
 }
 
 function createError(thrown: unknown): KernelboxError {

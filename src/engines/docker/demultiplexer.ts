@@ -4,6 +4,8 @@ import { LIMITS } from "../../limits.ts";
 const HEADER_BYTES = 8;
 const STDOUT = 1;
 const STDERR = 2;
+/** Pieces that are smaller on average are joined. */
+const COPIED_BYTES = 4_096;
 
 /**
  * An attached container's hijacked connection as one duplex stream: what is written goes to its stdin, what is read is its stdout; its stderr is read and
@@ -57,7 +59,7 @@ export class AttachedStream extends Duplex {
     else this.destroy(new Error("The engine's stream ended within a piece."));
   }
 
-  /** One push for all of a chunk's stdout: thousands of tiny pieces must not become thousands of entries in the reader's buffer. */
+  /** One push for a chunk's stdout in tiny pieces: thousands of them must not become thousands of entries in the reader's buffer. Large ones are not copied. */
   #take(chunk: Buffer): void {
     const pieces: Buffer[] = [];
     let at = 0;
@@ -78,9 +80,9 @@ export class AttachedStream extends Duplex {
         return;
       }
     }
-    const [first] = pieces;
-    if (first === undefined) return;
-    if (!this.push(pieces.length === 1 ? first : Buffer.concat(pieces))) this.#connection.pause();
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    const pushed = pieces.length > 1 && bytes < pieces.length * COPIED_BYTES ? [Buffer.concat(pieces, bytes)] : pieces;
+    for (const piece of pushed) if (!this.push(piece)) this.#connection.pause();
   }
 
   #takeHeader(): boolean {

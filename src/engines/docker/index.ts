@@ -23,6 +23,7 @@ export interface DockerEngineOptions {
 export function createDockerEngine(options: DockerEngineOptions): Engine {
   const { log } = options;
   const started = new Set<string>();
+  let areWorkspacesBounded = true;
   let found: Promise<Connection> | undefined;
   const connection = (): Promise<Connection> => {
     if (found === undefined) {
@@ -38,12 +39,19 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   const list = async () => await listContainers(await docker());
   return {
     name: "docker",
-    capabilities: { boundedWorkspace: true, reattach: true, outOfMemoryEvents: true },
+    capabilities: {
+      get boundedWorkspace() {
+        return areWorkspacesBounded;
+      },
+      reattach: true,
+      outOfMemoryEvents: true,
+    },
     images: new DockerImages(docker, log),
     info: async () => await describeEngine(await connection()),
     create: async (spec, signal) => {
       const container = await createContainer(await connection(), spec, { command: options.command, signal, log });
       started.add(container.containerId);
+      areWorkspacesBounded &&= container.isWorkspaceBounded;
       return container;
     },
     attach: async (containerId) => await attachRunningContainer(await docker(), containerId),

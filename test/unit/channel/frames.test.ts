@@ -17,7 +17,8 @@ function synced(): FrameDecoder {
 describe("frames", () => {
   it("come out as they went in, however the stream is cut", () => {
     const payloads = [0, 1, 9, 10, 11, 1_000, LIMITS.frameBytes].map((size) => randomBytes(size));
-    const stream = Buffer.concat([hello, ...payloads.map((payload, n) => encodeFrame(FRAME.data, n, payload))]);
+    const kinds = [FRAME.response, FRAME.data];
+    const stream = Buffer.concat([hello, ...payloads.flatMap((payload, n) => kinds.map((kind) => encodeFrame(kind, n, payload)))]);
     for (const cut of [() => 1, () => 7, () => 65_536, () => 1 + Math.floor(Math.random() * 5_000)]) {
       const decoder = new FrameDecoder(nonce);
       const frames: Frame[] = [];
@@ -26,9 +27,21 @@ describe("frames", () => {
         frames.push(...decoder.push(stream.subarray(at, at + size)));
         at += size;
       }
-      expect(frames.slice(1).map((frame) => frame.stream)).toEqual(payloads.map((_, n) => n));
-      expect(frames.slice(1).every((frame, n) => frame.payload.equals(payloads[n] as Buffer))).toBe(true);
+      const streams = frames.slice(1).map((frame) => frame.stream);
+      expect(streams).toEqual(streams.toSorted((a, b) => a - b));
+      for (const [n, payload] of payloads.entries()) {
+        const of = (kind: number) => frames.filter((frame) => frame.kind === kind && frame.stream === n).map((frame) => frame.payload);
+        expect(of(FRAME.response)).toHaveLength(1);
+        for (const kind of kinds) expect(Buffer.concat(of(kind)).equals(payload)).toBe(true);
+      }
     }
+  });
+
+  it("of data are handed on before they are whole", () => {
+    const decoder = synced();
+    const whole = encodeFrame(FRAME.data, 5, Buffer.from("abcdef"));
+    const pieces = [whole.subarray(0, 12), whole.subarray(12)].map((chunk) => decoder.push(chunk));
+    expect(pieces.map((frames) => frames.map(({ stream, payload }) => [stream, payload.toString()]))).toEqual([[[5, "ab"]], [[5, "cdef"]]]);
   });
 
   it("are found again behind the end of a frame that was meant for another server", () => {

@@ -115,6 +115,10 @@ describe("settings", () => {
   it("come from flags, then the environment, then defaults", () => {
     expect(readConfig({}, {})).toMatchObject({ image: "full", memory: 2_048, workspace: 512, lease: 30, pool: 0 });
     expect(readConfig({ memory: "1024" }, { KERNELBOX_MEMORY: "4096", KERNELBOX_CPUS: "1.5" })).toMatchObject({ memory: 1_024, cpus: 1.5 });
+    expect(readConfig({ workspace: "4096" }, { KERNELBOX_WORKSPACE_ON: "volume" })).toMatchObject({
+      workspace: 4_096,
+      workspaceOn: "volume",
+    });
     expect(FLAGS.map((flag) => flag.variable)).toContain("KERNELBOX_LOG_LEVEL");
     expect(readConfig({}, {}).tools).toEqual(["core"]);
     expect(readConfig({ tools: "files, core" }, {}).tools).toEqual(["core", "files"]);
@@ -158,6 +162,7 @@ describe("settings", () => {
     [{ pids: "1" }, "--pids"],
     [{ image: "-rm" }, "--image"],
     [{ workspace: "2048" }, "--workspace"],
+    [{ workspaceOn: "disk" }, "--workspace-on"],
     [{ lease: "1" }, "--lease"],
     [{ pool: "65" }, "--pool: it takes a whole number from 0 to 64"],
     [{ pool: "-1" }, "--pool"],

@@ -54,7 +54,7 @@ test("a named engine that answers is taken, and what decides a container's setti
   await using machine = await home();
   await machine.listen("a.sock", answering());
   const { traits, endpoint } = await connect(`unix://${machine.path("a.sock")}`, log, machine.around);
-  expect(traits).toEqual({ cpus: 3, cgroupVersion: "2", runtimes: ["runc", "runsc"] });
+  expect(traits).toEqual({ cpus: 3, cgroupVersion: "2", runtimes: ["runc", "runsc"], hasVolumeQuota: true });
   expect(endpoint.label).toContain("a.sock");
 });
 
