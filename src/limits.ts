@@ -15,8 +15,6 @@ export const LIMITS = {
   nameCharacters: 128,
   /** Content that `write_file` takes in one call; larger files go by upload. */
   writeFileBytes: 8 * MiB,
-  /** How much of a file is looked at to tell what it is. */
-  mediaTypeBytes: 4_096,
   /** A file that `edit_file` changes, edits of one call, places that it tells of, and how often it begins again where somebody else writes. */
   editFileBytes: 8 * MiB,
   edits: 100,
