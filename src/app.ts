@@ -12,6 +12,7 @@ import { Files } from "./files/files.ts";
 import { HostTransfers } from "./files/host-transfers.ts";
 import { IdentifiedFiles } from "./files/identified-files.ts";
 import { Pictures } from "./files/pictures.ts";
+import { SavedPictures } from "./files/saved-pictures.ts";
 import { Search } from "./files/search.ts";
 import { SharedCopies } from "./files/shared-copies.ts";
 import { SharedUploads } from "./files/shared-uploads.ts";
@@ -77,6 +78,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const shared = new SharedUploads({ files: sharedFiles, copies: sharedCopies, sandboxes });
   const transfers = new Transfers({ files, identified, shared });
   const hostTransfers = new HostTransfers({ folders: new AllowedFolders(config.allowDir), transfers, sources, files, identified });
+  const savedPictures = config.saveDir === undefined ? undefined : new SavedPictures(config.saveDir, log);
   const services: Services = {
     profiles: config.tools,
     languages: languagesOf(config.image),
@@ -86,7 +88,13 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     search: new Search(sandboxes),
     tree: new FileTree(sandboxes),
     changes: new FileChanges(sandboxes, log),
-    executions: new Executions({ sandboxes, contexts, records, softDeadlineMs: config.softDeadline * 1_000 }),
+    executions: new Executions({
+      sandboxes,
+      contexts,
+      records,
+      softDeadlineMs: config.softDeadline * 1_000,
+      ...(savedPictures === undefined ? {} : { onLast: async (record) => await savedPictures.save(record) }),
+    }),
     sources,
     pictures: new Pictures(sandboxes),
     hostTransfers,

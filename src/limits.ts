@@ -228,6 +228,8 @@ export const LIMITS = {
   notebookTextBytes: 1 * MiB,
   /** Notebooks in resources/list. */
   notebooksListed: 50,
+  /** Names of pictures that a reply says were written into --save-dir. */
+  savedNames: 10,
   /** Displays of one execution that later ones can be known to update. */
   displayIdsKept: 200,
   /** Contexts of which is known how many of their executions are not kept any more. */

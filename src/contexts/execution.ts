@@ -32,6 +32,8 @@ export interface ExecutionParts {
   timeoutMs: number;
   /** How long those before it in its context may take. */
   queueMs: number;
+  /** Does what is to be done when the last event is stored, and before anybody is told; gives a notice. Must not reject. */
+  onLast?: ((record: ExecutionRecord) => Promise<string | undefined>) | undefined;
 }
 
 /**
@@ -54,6 +56,7 @@ export class Execution implements EventSink {
   /** What the last reply said of its state. */
   told: State | undefined;
   readonly #sandbox: Sandbox;
+  readonly #onLast: ExecutionParts["onLast"];
   readonly #listeners = new Set<(text: string) => void>();
   #begin!: () => void;
   #settle!: () => void;
@@ -72,6 +75,7 @@ export class Execution implements EventSink {
     this.timeoutMs = parts.timeoutMs;
     this.longestMs = parts.timeoutMs + LIMITS.executionSlackMs;
     this.#sandbox = parts.sandbox;
+    this.#onLast = parts.onLast;
     this.begun = new Promise((resolve) => {
       this.#begin = resolve;
     });
@@ -124,7 +128,7 @@ export class Execution implements EventSink {
       const isForgotten = this.#sandbox.end === undefined;
       this.fold.end("died", end.reason, isForgotten ? FORGOTTEN : sandboxLossMessage(end.message));
       await this.record.append(this.#lastWord(end));
-      this.#finish();
+      await this.#last();
     });
   }
 
@@ -146,7 +150,7 @@ export class Execution implements EventSink {
       this.#noteLeftOut();
     }
     const isLast = event.type === "status" && event.data.state !== "running";
-    if (isLast) this.#finish();
+    if (isLast) await this.#last();
     else if (event.type === "status") {
       this.#watch(this.longestMs);
       this.#begin();
@@ -224,6 +228,13 @@ export class Execution implements EventSink {
     this.record.end({ status: "cancelled", variables: "kept" });
     this.#begin();
     this.#settle();
+  }
+
+  async #last(): Promise<void> {
+    if (this.#isEnded) return;
+    const notice = await this.#onLast?.(this.record);
+    if (notice !== undefined) this.fold.note(notice);
+    this.#finish();
   }
 
   #finish(): void {

@@ -11,7 +11,7 @@ import { cleanCode } from "./clean-code.ts";
 import { checkCode, digestOf } from "./code.ts";
 import type { ContextRecord } from "./context-record.ts";
 import { type Contexts, checkEnv, contextError } from "./contexts.ts";
-import { Execution, type ExecutionIds, unknownExecution } from "./execution.ts";
+import { Execution, type ExecutionIds, type ExecutionParts, unknownExecution } from "./execution.ts";
 import { checkExecutionEnv } from "./languages.ts";
 import { Losses, wasTold } from "./losses.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -69,15 +69,23 @@ export class Executions {
   readonly #contexts: Contexts;
   readonly #records: ExecutionRecords;
   readonly #softDeadlineMs: number;
+  readonly #onLast: ExecutionParts["onLast"];
   readonly #losses: Losses;
   /** Those that have not ended, in order of arrival. */
   readonly #running = new Map<string, Execution>();
 
-  constructor(parts: { sandboxes: Sandboxes; contexts: Contexts; records: ExecutionRecords; softDeadlineMs: number }) {
+  constructor(parts: {
+    sandboxes: Sandboxes;
+    contexts: Contexts;
+    records: ExecutionRecords;
+    softDeadlineMs: number;
+    onLast?: ExecutionParts["onLast"];
+  }) {
     this.#sandboxes = parts.sandboxes;
     this.#contexts = parts.contexts;
     this.#records = parts.records;
     this.#softDeadlineMs = parts.softDeadlineMs;
+    this.#onLast = parts.onLast;
     this.#losses = new Losses(parts.sandboxes);
   }
 
@@ -144,6 +152,7 @@ export class Executions {
       record,
       fold: new ExecutionFold(context.incarnationOffset, context.lastIncarnation),
       timeoutMs: timeoutSeconds * 1_000,
+      onLast: this.#onLast,
       queueMs: this.#inContext(contextId).reduce((sum, before) => sum + before.longestMs, 0),
     });
     void record.putCode(cleaned.code);

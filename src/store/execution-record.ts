@@ -178,6 +178,11 @@ export class ExecutionRecord {
     return { type: found.type, bytes: whole.subarray(found.at, found.at + found.sizeBytes) };
   }
 
+  /** Of those that are kept, in order. */
+  get outputNumbers(): number[] {
+    return [...this.#outputs.keys()].sort((a, b) => a - b);
+  }
+
   /** The forms of an output that are kept, the richest first. None where a later event than `seq` replaced them, or where they were cleared. */
   formsOf(n: number, seq?: number): StoredForm[] {
     const kept = this.#outputs.get(n);

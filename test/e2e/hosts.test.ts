@@ -27,6 +27,7 @@ describe.each(HOSTS)("a host with %s", (host) => {
     const { resourceTemplates } = await client.client.listResourceTemplates();
     expect(resourceTemplates.map((template: { uriTemplate: string }) => template.uriTemplate)).toEqual([
       "kernelbox://sandboxes/{sandbox_id}/files/{+path}",
+      "kernelbox://files/{file_id}",
       "kernelbox://contexts/{context_id}/notebook",
       "kernelbox://executions/{execution_id}",
       "kernelbox://executions/{execution_id}/{stream}",
