@@ -53,7 +53,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const sharedCopies = new SharedCopies(sharedFiles, log);
   const fileIds = new FileIds();
   const sandboxes = new Sandboxes({
-    onClaim: async (sandbox) => await sharedCopies.fill(sandbox),
+    onClaim: async (sandbox, signal) => await sharedCopies.fill(sandbox, signal),
     onEnded: ({ sandboxId }) => fileIds.forget(sandboxId),
     engine,
     images,

@@ -142,6 +142,10 @@ export const LIMITS = {
   engineMs: 15_000,
   createMs: 60_000,
   destroyMs: 20_000,
+  /** How long what a claimed sandbox gets from its principal may take to be in it. */
+  claimMs: 60_000,
+  /** What is kept of a sandbox for the next execution to tell. */
+  sandboxNotes: 20,
   contextsPerSandbox: 64,
   /** Sandboxes that are kept ready. */
   pool: {

@@ -156,7 +156,7 @@ export class Executions {
       queueMs: this.#inContext(contextId).reduce((sum, before) => sum + before.longestMs, 0),
     });
     void record.putCode(cleaned.code);
-    for (const notice of cleaned.notices) execution.fold.note(notice);
+    for (const notice of [...sandbox.takeNotes(), ...cleaned.notices]) execution.fold.note(notice);
     this.#running.set(ids.executionId, execution);
     // Before anybody who waits goes on.
     void execution.ended.then(() => {

@@ -1,6 +1,7 @@
 import { KernelboxError } from "../errors.ts";
 import type { FileIds } from "../store/file-ids.ts";
 import type { OpenSharedFile, SharedFile, SharedFiles } from "../store/shared-files.ts";
+import { parseUri } from "./uris.ts";
 
 export type IdentifiedFile = { scope: "shared"; file: OpenSharedFile } | { scope: "sandbox"; sandboxId: string; path: string };
 
@@ -24,6 +25,20 @@ export class IdentifiedFiles {
     if (this.#shared.find(fileId, principal) !== undefined) return { scope: "shared", file: this.#shared.open(fileId, principal) };
     const file = this.#ids.find(fileId, principal);
     return file === undefined ? undefined : { scope: "sandbox", ...file };
+  }
+
+  /** Removes the shared file that a URI names; its copies in sandboxes stay. Undefined where the path names no shared file, but one of a sandbox. */
+  async removeShared(
+    { path, missingOk }: { path: string; missingOk: boolean },
+    principal: string,
+  ): Promise<{ path: string; removed: boolean } | undefined> {
+    const address = parseUri(path);
+    if (address?.kind !== "identified") return undefined;
+    const found = this.find(address.fileId, principal);
+    if (found?.scope === "sandbox") return undefined;
+    if (found !== undefined) await this.#shared.remove(address.fileId, principal);
+    else if (!missingOk) throw new KernelboxError("not_found", "There is no file with this id.", "Use the file_id of a reply.");
+    return { path, removed: found !== undefined };
   }
 
   shared(principal: string): SharedFile[] {

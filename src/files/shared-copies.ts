@@ -23,10 +23,11 @@ export class SharedCopies {
     this.#log = log;
   }
 
-  /** All that its principal has, for one that nobody uses yet. Never rejects: a sandbox without a copy is better than none. */
-  async fill(sandbox: Sandbox): Promise<void> {
-    const copies = this.#files.list(sandbox.principal).map((file) => this.#copy(file, sandbox));
-    await Promise.all(copies);
+  /** All that its principal has, for one that nobody uses yet. Never rejects: a sandbox without a copy is better than none, and says so. */
+  async fill(sandbox: Sandbox, signal: AbortSignal): Promise<void> {
+    const done = await Promise.all(this.#files.list(sandbox.principal).map((file) => this.#copy(file, sandbox, signal)));
+    const missing = done.filter((isThere) => !isThere).length;
+    if (missing > 0) sandbox.note(`${missing} of ${done.length} shared files could not be copied to ${SHARED}; read them by their URIs.`);
   }
 
   /** Into those that live. Gives the ids of sandboxes that have no copy now. */
@@ -36,14 +37,15 @@ export class SharedCopies {
     return living.filter((sandbox, at) => !done[at] && sandbox.end === undefined).map(({ sandboxId }) => sandboxId);
   }
 
-  async #copy({ fileId }: SharedFile, sandbox: Sandbox): Promise<boolean> {
+  async #copy({ fileId }: SharedFile, sandbox: Sandbox, signal?: AbortSignal): Promise<boolean> {
     const before = this.#work.get(sandbox) ?? Promise.resolve();
     const work = before.then(async () => {
       try {
         // As it is by now.
         const file = this.#files.open(fileId, sandbox.principal);
+        signal?.throwIfAborted();
         const params = { path: sharedPath(file.name), mode: "644", create_parents: false, append: false, overwrite: true };
-        await sandbox.request("file.write", params, writtenSchema, { body: file.read(), stallMs: LIMITS.transferStallMs });
+        await sandbox.request("file.write", params, writtenSchema, { body: file.read(), stallMs: LIMITS.transferStallMs, signal });
         return true;
       } catch (thrown) {
         const error = KernelboxError.from(thrown);

@@ -59,6 +59,7 @@ export class Sandbox {
   #end: SandboxEnd | undefined;
   #principal: string | undefined;
   #prepared: PreparedContext | undefined;
+  readonly #notes: string[] = [];
   #outOfMemoryAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -97,6 +98,16 @@ export class Sandbox {
     const { contextId } = this.#prepared;
     this.#prepared = undefined;
     return contextId;
+  }
+
+  /** Keeps what is wrong with it for the next execution's reply; our own words. */
+  note(notice: string): void {
+    if (this.#notes.length < LIMITS.sandboxNotes) this.#notes.push(notice);
+  }
+
+  /** What was noted, for one reply. */
+  takeNotes(): string[] {
+    return this.#notes.splice(0);
   }
 
   /** Whether code runs in it, or waits to. */

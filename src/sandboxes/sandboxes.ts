@@ -32,8 +32,8 @@ export interface SandboxesOptions {
   bindings: Bindings;
   settings: SandboxSettings;
   log: Log;
-  /** Makes a sandbox its principal's own, before anybody can use it. Must not reject. */
-  onClaim?: (sandbox: Sandbox) => Promise<void>;
+  /** Makes a sandbox its principal's own, before anybody can use it, and leaves off where the signal says so. Must not reject. */
+  onClaim?: (sandbox: Sandbox, signal: AbortSignal) => Promise<void>;
   /** One that was claimed has ended. */
   onEnded?: (sandbox: Sandbox) => void;
 }
@@ -158,7 +158,7 @@ export class Sandboxes {
     sandbox.claim(principal);
     this.#sandboxes.set(sandbox.sandboxId, sandbox);
     await bindings.add({ sandboxId: sandbox.sandboxId, principal, containerId: sandbox.containerId });
-    await this.#options.onClaim?.(sandbox);
+    await this.#options.onClaim?.(sandbox, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(LIMITS.claimMs)]));
     return sandbox;
   }
 

@@ -139,11 +139,7 @@ export class SharedFiles {
       );
     }
     if (before === undefined && holding.rows.size + holding.newNames >= this.#bounds.files) {
-      throw new KernelboxError(
-        "limit_exceeded",
-        `There are ${this.#bounds.files} shared files already.`,
-        "Overwrite one that is not needed.",
-      );
+      throw new KernelboxError("limit_exceeded", `There are ${this.#bounds.files} shared files already.`, "Remove one that is not needed.");
     }
     const isNew = before === undefined ? 1 : 0;
     holding.newNames += isNew;
@@ -210,7 +206,7 @@ export class SharedFiles {
     return new KernelboxError(
       "limit_exceeded",
       `Shared files may take ${this.#bounds.bytes} bytes together; ${bytes} are taken already.`,
-      "Overwrite one that is not needed with less, or upload with scope sandbox.",
+      "Remove one that is not needed (remove_file with its kernelbox://files/ URI), or upload with scope sandbox.",
     );
   }
 

@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/limits.ts";
 import { createLog } from "../../../src/log.ts";
@@ -273,5 +275,43 @@ describe("the bounds", () => {
     await expect(put(files, "e", bytes("x"))).rejects.toMatchObject({ code: "limit_exceeded", message: expect.stringContaining("4") });
     await put(files, "d", bytes("y"), { overwrite: true });
     await put(files, "e", bytes(Buffer.alloc(40 * KiB)), { principal: "you" });
+  });
+});
+
+describe("a disk that refuses", () => {
+  /** A process that may write no file larger than this. */
+  async function limited(kibibytes: number, script: string): Promise<string> {
+    const source = JSON.stringify(join(import.meta.dirname, "../../../src/store/shared-files.ts"));
+    const log = JSON.stringify(join(import.meta.dirname, "../../../src/log.ts"));
+    const code = `const { SharedFiles } = await import(${source}); const { createLog } = await import(${log});
+const files = await SharedFiles.load(${JSON.stringify(dir)}, { bytes: 1e9 }, createLog("silent"));
+const put = async (name, bytes, overwrite = false) => await files.put({ principal: "me", name, overwrite, body: (async function* () { for (let n = 0; n < bytes; n += 1024) yield Buffer.alloc(1024); })() }).then(({ sizeBytes }) => sizeBytes, ({ code }) => code);
+${script}`;
+    const args = [
+      "-c",
+      'ulimit -f "$0"; exec "$@"',
+      String(kibibytes),
+      process.execPath,
+      "--import",
+      "tsx",
+      "--input-type=module",
+      "-e",
+      code,
+    ];
+    return (await promisify(execFile)("bash", args, { timeout: 60_000, env: { ...process.env, TSX_DISABLE_CACHE: "1" } })).stdout.trim();
+  }
+
+  it("costs the upload, and nothing that is there", async () => {
+    const said = await limited(
+      64,
+      `console.log(JSON.stringify([await put("a", 32 * 1024), await put("a", 128 * 1024, true), await put("b", 128 * 1024), await put("c", 1024), files.list("me").map(({ name }) => name)]));`,
+    );
+    expect(JSON.parse(said)).toEqual([32 * KiB, "limit_exceeded", "limit_exceeded", KiB, ["a", "c"]]);
+    const files = await load({ bytes: 1_024 * KiB, fileBytes: 1_024 * KiB, files: 10 });
+    expect(files.list("me").map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual([
+      ["a", 32 * KiB],
+      ["c", KiB],
+    ]);
+    expect(await onDisk()).toHaveLength(4);
   });
 });
