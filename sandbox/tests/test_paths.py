@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -117,3 +118,22 @@ class ByOpenat2(unittest.TestCase):
 
 class ByWalking(ByOpenat2):
     use_openat2 = False
+
+
+class Names(unittest.TestCase):
+    def test_mean_here_what_they_mean_to_the_server(self):
+        """The server's test of its own absolutePath reads the same table."""
+        folder = tempfile.mkdtemp()
+        paths = Paths(dict.fromkeys(("/home/user", "/tmp", "/mnt/shared"), folder))
+        with open(os.path.join(os.path.dirname(__file__), "paths.json"), encoding="utf-8") as file:
+            table = json.load(file)
+        for name, expected in table:
+            with self.subTest(name=name):
+                try:
+                    paths.is_root(name)
+                    meant = paths.normal(name)
+                except RequestError as error:
+                    meant = error.code
+                self.assertEqual(meant, expected)
+        paths.close()
+        os.rmdir(folder)

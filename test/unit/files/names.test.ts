@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { KernelboxError } from "../../../src/errors.ts";
 import { legible, quoted } from "../../../src/files/quoted.ts";
 import { decodeText, readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
 import type { Source } from "../../../src/files/source.ts";
@@ -25,6 +29,40 @@ describe("paths", () => {
       expect(() => absolutePath(path)).toThrow(/outside/);
     },
   );
+});
+
+describe("a path", () => {
+  const table: [name: string, expected: string][] = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../../../sandbox/tests/paths.json"), "utf8"),
+  );
+  const meaning = (name: string) => {
+    try {
+      return absolutePath(name);
+    } catch (thrown) {
+      return KernelboxError.from(thrown).code;
+    }
+  };
+
+  it.each(table)("%j means here what it means to the supervisor, whose test reads the same table", (name, expected) => {
+    expect(meaning(name)).toBe(expected);
+  });
+
+  it("is beneath a root or refused, whatever it is, and means the same once it is absolute", () => {
+    const part = fc.oneof(
+      fc.constantFrom("", ".", "..", "...", "home", "user", "tmp", "mnt", "data", "shared", "etc", "\0"),
+      fc.string({ unit: "binary", maxLength: 6 }),
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), fc.boolean(), (parts, isAbsolute) => {
+        const meant = meaning((isAbsolute ? "/" : "") + parts.join("/"));
+        if (meant === "invalid_argument" || meant === "permission_denied") return;
+        expect(meant).toMatch(/^\/(home\/user|tmp|mnt\/shared)(\/|$)/);
+        expect(meant.split("/").slice(1)).not.toContain("..");
+        expect(meaning(meant)).toBe(meant);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
 });
 
 describe("resource names", () => {
