@@ -123,7 +123,8 @@ LINKS = [
     "inside/absolute",
 ]
 THROUGH = ["", "/", "/.", "/secret", "/passwd", "/../secret", "/b/file", "/x/y"]
-SPECIAL = ["fifo", "socket", "sparse", "huge", "locked", "locked/file", "unreadable", "hard", "a/b/file/below", "a/b/file/", "a/b/file/..", "a/b/", "A/B/FILE"]
+SPECIAL = ["fifo", "socket", "sparse", "huge", "locked", "locked/file", "unreadable", "hard"]
+SPECIAL += ["a/b/file/below", "a/b/file/", "a/b/file/..", "a/b/", "A/B/FILE"]
 
 
 def names(root, canary):

@@ -34,7 +34,7 @@ print(json.dumps({'name': 'end', 'outcome': 'passed', 'why': ''}), file=out, flu
 `;
 
 const FOLDER = join(import.meta.dirname, "../../sandbox/tests");
-const files = readdirSync(FOLDER).filter((name) => name.endsWith(".py"));
+const files = readdirSync(FOLDER).filter((name) => /\.(py|json)$/.test(name));
 const source = (name: string) => readFileSync(join(FOLDER, name), "utf8");
 const names = files.flatMap((file) =>
   [...source(file).matchAll(/^ {4}(?:async )?def (test_\w+)/gm)].map((match) => `${file}: ${match[1]}`),
