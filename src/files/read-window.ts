@@ -86,6 +86,9 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   const bytes = Buffer.concat(parts, kept);
   if (stoppedAt === undefined) {
     const lines = lastByte === undefined || lastByte === NEWLINE ? line - 1 : line;
+    if (firstLine > Math.max(1, lines)) {
+      throw new KernelboxError("invalid_argument", `The text has ${lines} lines; there is no line ${firstLine}.`, "Use a smaller offset.");
+    }
     return { content: decodeText(bytes), lines, nextOffset: null, nextOffsetBytes: null };
   }
   if (stoppedAt === "lines") return { content: decodeText(bytes), lines: null, nextOffset: line, nextOffsetBytes: null };
@@ -96,6 +99,16 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   }
   const shown = bytes.subarray(0, characterBoundary(bytes));
   return { content: decodeText(shown), lines: null, nextOffset: null, nextOffsetBytes: keptFrom + shown.length };
+}
+
+/** Reads once more where the source was changed meanwhile: a writer is seldom at work twice. */
+export async function readAgain<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    if (KernelboxError.from(thrown).code !== "busy") throw thrown;
+    return await read();
+  }
 }
 
 /** UTF-8 or a clear refusal. */

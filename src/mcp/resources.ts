@@ -1,7 +1,7 @@
 import { type McpServer, type ReadResourceResult, ResourceTemplate } from "@modelcontextprotocol/server";
 import { KernelboxError } from "../errors.ts";
 import { typeOfContent } from "../files/media-type.ts";
-import { readBytes } from "../files/read-window.ts";
+import { readAgain, readBytes } from "../files/read-window.ts";
 import { textOf } from "../files/utf8.ts";
 import { LIMITS } from "../limits.ts";
 import type { Services } from "../tools/define-tool.ts";
@@ -80,7 +80,7 @@ async function readResource(services: Services, principal: string, uri: string, 
     if (source.sizeBytes > LIMITS.resourceBytes) {
       throw tooLarge(`The resource has ${source.sizeBytes} bytes; one read gives at most ${LIMITS.resourceBytes}.`, uri);
     }
-    const bytes = await readBytes(source, 0, LIMITS.resourceBytes);
+    const bytes = await readAgain(async () => await readBytes(source, 0, LIMITS.resourceBytes));
     const content = await resourceContent(uri, source.mimeType, bytes);
     if (jsonBytes(content) > LIMITS.replyBytes - LIMITS.replyEnvelopeBytes) {
       throw tooLarge(`The resource's ${bytes.length} bytes take ${jsonBytes(content)} in JSON; one read gives ${LIMITS.replyBytes}.`, uri);

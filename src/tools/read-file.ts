@@ -5,10 +5,10 @@ import { typeOfContent } from "../files/media-type.ts";
 import { pictureType } from "../files/picture-type.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { quoted } from "../files/quoted.ts";
-import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
+import { readAgain, readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/source.ts";
 import { LIMITS } from "../limits.ts";
-import { defineTool, type ToolReply } from "./define-tool.ts";
+import { defineTool, type Services, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";
 
 const output = {
@@ -26,6 +26,17 @@ const output = {
 };
 type Output = z.infer<z.ZodObject<typeof output>>;
 
+const input = {
+  path: z.string().min(1).max(LIMITS.uriCharacters).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
+  encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
+  offset: z.int().min(1).optional().describe("First line; 1 is the first."),
+  limit: z.int().min(1).optional().describe(`Lines; default ${LIMITS.readFileLines}.`),
+  offset_bytes: z.int().min(0).optional(),
+  limit_bytes: z.int().min(1).optional(),
+  sandbox_id: sandboxId,
+};
+type Input = z.output<z.ZodObject<typeof input>>;
+
 export const readFile = defineTool({
   name: "read_file",
   title: "Read file",
@@ -33,15 +44,7 @@ export const readFile = defineTool({
     "In the sandbox, not on the user's machine: read a file, or anything that a reply names with a kernelbox:// URI; kernelbox://contexts/{context_id}/notebook is all that ran in a context. Text comes by lines, pictures come as pictures, " +
     'other binary files need encoding "base64". Long ones come in parts: the reply says where to go on.',
   effect: "read",
-  input: {
-    path: z.string().min(1).max(LIMITS.uriCharacters).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
-    encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
-    offset: z.int().min(1).optional().describe("First line; 1 is the first."),
-    limit: z.int().min(1).optional().describe(`Lines; default ${LIMITS.readFileLines}.`),
-    offset_bytes: z.int().min(0).optional(),
-    limit_bytes: z.int().min(1).optional(),
-    sandbox_id: sandboxId,
-  },
+  input,
   output,
   run: async (input, { services, principal, signal }) => {
     const byLines = input.offset !== undefined || input.limit !== undefined;
@@ -53,22 +56,28 @@ export const readFile = defineTool({
         "Give offset and limit, or offset_bytes and limit_bytes.",
       );
     }
-    const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
-    if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
-    if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
-    const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
-    if (picture !== undefined) return await pictureReply(source, picture, services.pictures, { principal, signal });
-    const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
-    return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
-      encoding: "utf-8",
-      content: window.content,
-      lines: window.lines,
-      next_offset: window.nextOffset,
-      offset_bytes: null,
-      next_offset_bytes: window.nextOffsetBytes,
-    });
+    return await readAgain(async () => await read(input, services, { principal, signal }));
   },
 });
+
+async function read(input: Input, services: Services, caller: Caller): Promise<ToolReply<Output>> {
+  const byLines = input.offset !== undefined || input.limit !== undefined;
+  const byBytes = input.offset_bytes !== undefined || input.limit_bytes !== undefined;
+  const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, caller);
+  if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
+  if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
+  const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
+  if (picture !== undefined) return await pictureReply(source, picture, services.pictures, caller);
+  const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
+  return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
+    encoding: "utf-8",
+    content: window.content,
+    lines: window.lines,
+    next_offset: window.nextOffset,
+    offset_bytes: null,
+    next_offset_bytes: window.nextOffsetBytes,
+  });
+}
 
 async function charactersReply(source: Source, offset: number, wanted = LIMITS.readFileBytes as number): Promise<ToolReply<Output>> {
   checkOffset(source, offset);
