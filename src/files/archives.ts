@@ -23,18 +23,19 @@ export async function unpack(bytes: AsyncIterable<Uint8Array>, folder: UnpackFol
   const extractor = extract();
   const names = new EntryNames();
   const counts: ArchiveCounts = { entries: 0, skipped: 0 };
+  // What fails first is the reason; what fails after it, on the other side, only follows.
+  let reason: unknown;
   const feeding = feed(extractor, boundedTar(bytes)).catch((error) => {
+    reason ??= KernelboxError.from(error);
     extractor.destroy(error);
-    return error;
   });
   try {
     for await (const entry of extractor) await unpackEntry(entry, names, folder, counts);
   } catch (error) {
-    const failure = await feeding;
-    throw failure ?? (error instanceof KernelboxError ? error : badArchive("a part of it is damaged"));
+    reason ??= error instanceof KernelboxError ? error : badArchive("a part of it is damaged");
   }
-  const failure = await feeding;
-  if (failure !== undefined) throw failure;
+  await feeding;
+  if (reason !== undefined) throw reason;
   return counts;
 }
 

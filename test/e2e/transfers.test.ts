@@ -241,7 +241,29 @@ describe("folders", () => {
     expect((await readFile(join(local, "back/large.bin"))).equals(await readFile(join(local, "tree/large.bin")))).toBe(true);
     const again = await upload({ local_path: "tree.tar", path: "again", unpack: true });
     expect(again.structured).toMatchObject({ path: "/home/user/again", entries: 7, skipped: 0 });
+    // What somebody else has put into the archive leads nowhere, and leaves nothing.
+    await promisify(execFile)("tar", ["-P", "-cf", join(local, "evil.tar"), "--transform=s,^,../../../tmp/,", "-C", local, "tree/a.txt"]);
+    const evil = await upload({ local_path: "evil.tar", path: "evil", unpack: true });
+    expect(evil.error).toMatchObject({ code: "invalid_argument", message: expect.stringContaining("leads out") });
+    expect((await client.call("stat_file", { path: "evil" })).error?.code).toBe("not_found");
     expect(await hidden()).toEqual([]);
     expect((await client.run("[n for n in os.listdir('.') if 'kernelbox-' in n]")).structured.result).toBe("[]");
+  });
+
+  it("leave nothing where the sandbox has no room for all of it, or its caller leaves", async () => {
+    await mkdir(join(local, "many"));
+    for (let n = 0; n < 1_500; n++) await writeFile(join(local, "many", `${n}.txt`), `${n}`);
+    const up = await upload({ local_path: "many", path: "many" });
+    expect(up.structured).toMatchObject({ entries: 1_500, skipped: 0 });
+    const leaving = new AbortController();
+    const left = client.call("upload_file", { local_path: "many", path: "left" }, { signal: leaving.signal });
+    setTimeout(() => leaving.abort(), 100);
+    await expect(left).rejects.toThrow();
+    for (const n of [1, 2, 3]) await promisify(execFile)("truncate", ["-s", "200000000", join(local, "many", `large-${n}.bin`)]);
+    expect((await upload({ local_path: "many", path: "full" })).error).toMatchObject({ code: "limit_exceeded" });
+    const rest = await client.run(
+      "import time; time.sleep(0.5); [n for n in os.listdir('.') if 'kernelbox-' in n or n in ('left', 'full')]",
+    );
+    expect(rest.structured.result).toBe("[]");
   });
 });
