@@ -16,10 +16,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   sandboxes: ["channel", "engines/engine.ts", "events", "store"],
   contexts: ["events", "sandboxes", "store"],
   files: ["events", "sandboxes", "store"],
-  tools: ["contexts", "events", "files"],
+  "files/transfers": ["files", "sandboxes", "store"],
+  "files/host": ["files", "files/transfers", "store"],
+  tools: ["contexts", "events", "files", "files/host"],
   mcp: ["files", "tools"],
   commands: ["app.ts", "config.ts", "sandboxes"],
-  "app.ts": ["config.ts", "contexts", "engines", "engines/docker", "files", "sandboxes", "store", "tools"],
+  "app.ts": ["config.ts", "contexts", "engines", "engines/docker", "files", "files/host", "files/transfers", "sandboxes", "store", "tools"],
   "main.ts": ["app.ts", "commands", "config.ts", "mcp"],
   "config.ts": ["tools/profiles.ts"],
   ...Object.fromEntries(FOUNDATION.map((file) => [file, []])),
@@ -28,7 +30,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** Packages, or whole scopes, that only one place may know; what lies beneath their names is theirs too. */
 const OWNED_BY: Record<string, string[]> = {
   dockerode: ["engines/docker"],
-  "tar-stream": ["engines/docker", "files"],
+  "tar-stream": ["engines/docker", "files/transfers"],
   "@modelcontextprotocol": ["mcp"],
   commander: ["main.ts"],
   pino: ["log.ts"],

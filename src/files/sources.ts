@@ -1,5 +1,6 @@
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { sharedPath } from "../sandboxes/paths.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
@@ -8,7 +9,6 @@ import type { IdentifiedFiles } from "./identified-files.ts";
 import { typeOfContent, typeOfName } from "./media-type.ts";
 import { contextNotebook, type ListedNotebook, listNotebooks } from "./notebooks/context-notebook.ts";
 import { readBytes } from "./read-window.ts";
-import { sharedPath } from "./shared-copies.ts";
 import type { Source } from "./source.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 

@@ -28,6 +28,11 @@ export function absolutePath(path: string): string {
   return moved;
 }
 
+/** Where the copy of a shared file stands in each sandbox. */
+export function sharedPath(name: string): string {
+  return `${SHARED}/${name}`;
+}
+
 function isBeneath(path: string, root: string): boolean {
   return path === root || path.startsWith(`${root}/`);
 }

@@ -7,7 +7,7 @@ import { KernelboxError } from "../errors.ts";
 import type { FileChanges } from "../files/file-changes.ts";
 import type { FileTree } from "../files/file-tree.ts";
 import type { Files } from "../files/files.ts";
-import type { HostTransfers } from "../files/host-transfers.ts";
+import type { HostTransfers } from "../files/host/host-transfers.ts";
 import type { IdentifiedFiles } from "../files/identified-files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { legible } from "../files/quoted.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { HostUploaded } from "../files/host-transfers.ts";
+import type { HostUploaded } from "../files/host/host-transfers.ts";
 import { quoted } from "../files/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { fileScope, localPath, path, sandboxId } from "./fields.ts";

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Caller, Files } from "../files.ts";
+import type { IdentifiedFiles } from "../identified-files.ts";
+import type { Source } from "../source.ts";
+import { fileTarget } from "../uris.ts";
 import type { ArchiveCounts } from "./archives.ts";
-import type { Caller, Files } from "./files.ts";
 import { FolderTransfers, type SandboxFolder } from "./folder-transfers.ts";
-import type { IdentifiedFiles } from "./identified-files.ts";
 import type { SharedUploads } from "./shared-uploads.ts";
-import type { Source } from "./source.ts";
-import { fileTarget } from "./uris.ts";
 
 export interface UploadTarget {
   sandboxId?: string | undefined;

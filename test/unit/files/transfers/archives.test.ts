@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { pack } from "tar-stream";
 import { describe, expect, it } from "vitest";
-import { KernelboxError } from "../../../src/errors.ts";
-import { packed, type UnpackFolder, unpack } from "../../../src/files/archives.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import { KernelboxError } from "../../../../src/errors.ts";
+import { packed, type UnpackFolder, unpack } from "../../../../src/files/transfers/archives.ts";
+import { LIMITS } from "../../../../src/limits.ts";
 
 const BLOCK = 512;
 

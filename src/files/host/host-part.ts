@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { KernelboxError } from "../errors.ts";
+import { KernelboxError } from "../../errors.ts";
 import { type HostFolder, hostError } from "./host-folder.ts";
 
 interface PartOptions {

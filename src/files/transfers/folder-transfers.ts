@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Caller, FileEntry, Files } from "../files.ts";
+import { pulled } from "../pulled.ts";
 import { type ArchiveCounts, type Packing, packed, unpack } from "./archives.ts";
-import type { Caller, FileEntry, Files } from "./files.ts";
-import { pulled } from "./pulled.ts";
 import { tooMany } from "./tar-bounds.ts";
 
 export interface SandboxFolder {

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { basename, join, resolve, sep } from "node:path";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 import { HostFile } from "./host-file.ts";
 import { HostFolder, hostError, throughLink } from "./host-folder.ts";
 import { HostPart } from "./host-part.ts";

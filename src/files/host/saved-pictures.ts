@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import type { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import type { Log } from "../log.ts";
-import type { ExecutionRecord, StoredOutput } from "../store/execution-record.ts";
+import type { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Log } from "../../log.ts";
+import type { ExecutionRecord, StoredOutput } from "../../store/execution-record.ts";
+import { pictureType } from "../picture-type.ts";
 import { HostFolder, hostError } from "./host-folder.ts";
 import { HostPart } from "./host-part.ts";
-import { pictureType } from "./picture-type.ts";
 
 const ENDINGS: Record<string, string> = {
   "image/png": "png",

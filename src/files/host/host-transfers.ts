@@ -1,17 +1,17 @@
 import { posix } from "node:path";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Files } from "../files.ts";
+import type { IdentifiedFiles } from "../identified-files.ts";
+import type { Sources } from "../sources.ts";
+import { type ArchiveCounts, packed } from "../transfers/archives.ts";
+import { sharedName } from "../transfers/shared-uploads.ts";
+import type { TransferCaller, Transferred, Transfers, UploadTarget } from "../transfers/transfers.ts";
+import { fileIdUri, isResourceUri, parseUri } from "../uris.ts";
 import type { AllowedFolders } from "./allowed-folders.ts";
-import { type ArchiveCounts, packed } from "./archives.ts";
-import type { Files } from "./files.ts";
 import { HostFile } from "./host-file.ts";
 import type { HostFolder } from "./host-folder.ts";
 import { packHostFolder } from "./host-walk.ts";
-import type { IdentifiedFiles } from "./identified-files.ts";
-import { sharedName } from "./shared-uploads.ts";
-import type { Sources } from "./sources.ts";
-import type { TransferCaller, Transferred, Transfers, UploadTarget } from "./transfers.ts";
-import { fileIdUri, isResourceUri, parseUri } from "./uris.ts";
 
 export type FileScope = "sandbox" | "shared";
 

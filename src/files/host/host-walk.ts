@@ -1,10 +1,10 @@
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { ArchiveCounts, Packing } from "../transfers/archives.ts";
+import { tooMany } from "../transfers/tar-bounds.ts";
 import { HIDDEN_NAME, openIn } from "./allowed-folders.ts";
-import type { ArchiveCounts, Packing } from "./archives.ts";
 import { HostFile } from "./host-file.ts";
 import { type HostFolder, hostError } from "./host-folder.ts";
-import { tooMany } from "./tar-bounds.ts";
 
 /** Puts a folder of the host into an archive, by descriptors all the way down. What begins with a dot stays out, as do links and special files. */
 export async function packHostFolder(

@@ -1,15 +1,11 @@
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import type { Log } from "../log.ts";
-import { SHARED } from "../sandboxes/paths.ts";
-import type { Sandbox } from "../sandboxes/sandbox.ts";
-import type { Sandboxes } from "../sandboxes/sandboxes.ts";
-import { writtenSchema } from "../sandboxes/supervisor-schemas.ts";
-import type { SharedFile, SharedFiles } from "../store/shared-files.ts";
-
-export function sharedPath(name: string): string {
-  return `${SHARED}/${name}`;
-}
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Log } from "../../log.ts";
+import { SHARED, sharedPath } from "../../sandboxes/paths.ts";
+import type { Sandbox } from "../../sandboxes/sandbox.ts";
+import type { Sandboxes } from "../../sandboxes/sandboxes.ts";
+import { writtenSchema } from "../../sandboxes/supervisor-schemas.ts";
+import type { SharedFile, SharedFiles } from "../../store/shared-files.ts";
 
 /** A stored file stands in each sandbox of its principal under /mnt/shared: a copy, and what code does to that goes nowhere. */
 export class SharedCopies {

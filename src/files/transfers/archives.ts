@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type Extract, extract, type Pack, pack } from "tar-stream";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import { legible } from "./quoted.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { legible } from "../quoted.ts";
 import { badArchive, boundedTar, tooMany } from "./tar-bounds.ts";
 
 /** Where an archive is unpacked. Paths are relative, of checked parts. */

@@ -1,7 +1,8 @@
-import type { Sandboxes } from "../sandboxes/sandboxes.ts";
-import type { SharedFiles } from "../store/shared-files.ts";
-import type { Caller } from "./files.ts";
-import { type SharedCopies, sharedPath } from "./shared-copies.ts";
+import { sharedPath } from "../../sandboxes/paths.ts";
+import type { Sandboxes } from "../../sandboxes/sandboxes.ts";
+import type { SharedFiles } from "../../store/shared-files.ts";
+import type { Caller } from "../files.ts";
+import type { SharedCopies } from "./shared-copies.ts";
 
 export interface SharedUpload {
   /** A name, the path of the copies, or /mnt/shared itself: there it gets `name`. */

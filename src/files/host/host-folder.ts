@@ -1,7 +1,7 @@
 import { type BigIntStats, constants, type Dir } from "node:fs";
 import { type FileHandle, link, lstat, open, opendir, readlink, rename, statfs, unlink } from "node:fs/promises";
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 /** Darwin's O_NOFOLLOW_ANY: no link in any part of the path. */

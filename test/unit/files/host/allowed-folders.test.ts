@@ -20,10 +20,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AllowedFolders } from "../../../src/files/allowed-folders.ts";
-import { HostFile } from "../../../src/files/host-file.ts";
-import { HostFolder } from "../../../src/files/host-folder.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import { AllowedFolders } from "../../../../src/files/host/allowed-folders.ts";
+import { HostFile } from "../../../../src/files/host/host-file.ts";
+import { HostFolder } from "../../../../src/files/host/host-folder.ts";
+import { LIMITS } from "../../../../src/limits.ts";
 
 let top: string;
 let outside: string;

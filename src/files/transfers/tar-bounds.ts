@@ -1,5 +1,5 @@
-import { KernelboxError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import { KernelboxError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 
 const BLOCK = 512;
 const TYPE_AT = 156;
