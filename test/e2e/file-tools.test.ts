@@ -120,7 +120,7 @@ describe("stat_file", () => {
       owner: "user",
       group: "user",
       mime_type: "text/markdown",
-      file_id: null,
+      file_id: expect.stringMatching(/^file_/),
       modified_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     });
     expect((await client.call("stat_file", { path: "plot.dat" })).structured.mime_type).toBe("image/png");
