@@ -9,13 +9,13 @@ const project = (name: string, include: string[], slow: boolean, exclude: string
     include,
     exclude,
     ...(slow ? { testTimeout: SLOW_MS, hookTimeout: SLOW_MS } : {}),
-    // Containers share two cores: more at once would only make each slower.
-    ...(slow ? { fileParallelism: false } : {}),
   },
 });
 
 export default defineConfig({
   test: {
+    // Tests mostly wait for containers, which share two cores: more files at once would only make each slower.
+    maxWorkers: 2,
     projects: [
       project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false, ["test/unit/setup/**"]),
       // The scripts, on made-up machines: without Docker too, but half a minute.

@@ -30,10 +30,10 @@ export class RawStream {
     });
   }
 
-  static async start(image: string, label: string): Promise<RawStream> {
+  static async start(image: string, labels: Record<string, string>): Promise<RawStream> {
     const engine = createDockerEngine({ log: createLog("silent"), command: ["/bin/bash", "-c", PROGRAM] });
     const { memoryBytes, workspaceBytes, cpus, pids } = LIMITS.container;
-    const spec = { name: "kernelbox-raw", image, labels: { [label]: "raw" }, memoryBytes, workspaceBytes, cpus, pids };
+    const spec = { name: "kernelbox-raw", image, labels, memoryBytes, workspaceBytes, cpus, pids };
     const { containerId, stream } = await engine.create(spec);
     return new RawStream(engine, containerId, stream);
   }

@@ -7,16 +7,10 @@ import * as z from "zod";
 
 /**
  * Checks types and form, runs every test, the supervisor's own among them, and ends with one line that counts them:
- * `N passed, N failed, N skipped`. A check counts as one. Tests mostly wait, so those that meet no server's containers run beside those that count
- * them; what they say comes when they are done. Arguments go to vitest, in one run.
+ * `N passed, N failed, N skipped`. A check counts as one. Arguments go to vitest.
  */
 
 const VITEST = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
-/** Names of vitest.config.ts, each in one of them. */
-const LANES = [
-  ["contract", "e2e", "faults", "security"],
-  ["unit", "setup", "sandbox"],
-];
 const CHECKS = ["typecheck", "lint", "check:sandbox"];
 /** What a check ends with that this machine cannot make. */
 const SKIPPED = 77;
@@ -35,13 +29,8 @@ const reportSchema = z.object({
   numFailedTestSuites: z.number(),
 });
 
-type Say = (text: string) => void;
-
-/** What it says goes out as it comes, or to whoever takes it. */
-async function run(command: string, args: string[], say?: Say): Promise<number> {
-  const output = say === undefined ? "inherit" : "pipe";
-  const child = spawn(command, args, { stdio: ["ignore", output, output] });
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => say?.(text));
+async function run(command: string, args: string[]): Promise<number> {
+  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
   const code = await once(child, "close").then(
     ([ended]) => ended,
     () => 1,
@@ -56,15 +45,15 @@ async function check(name: string): Promise<Counts> {
   return { passed: 0, failed: 0, skipped: 0, [outcome]: 1 };
 }
 
-async function tests(args: string[], say?: Say): Promise<Counts> {
+async function tests(args: string[]): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), "kernelbox-test-"));
   try {
     const path = join(folder, "report.json");
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile=${path}`];
-    const code = await run(process.execPath, [VITEST, "run", ...reporters, ...args], say);
+    const code = await run(process.execPath, [VITEST, "run", ...reporters, ...args]);
     const report = reportSchema.safeParse(JSON.parse(await readFile(path, "utf8").catch(() => "null")));
     if (!report.success) {
-      (say ?? tell)(`\nvitest ended with exit code ${code} and without a report.\n`);
+      process.stdout.write(`\nvitest ended with exit code ${code} and without a report.\n`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
     const counts = report.data;
@@ -72,31 +61,11 @@ async function tests(args: string[], say?: Say): Promise<Counts> {
     const isHidden = counts.numFailedTests === 0 && (code !== 0 || counts.numPassedTests === 0);
     const failed = isHidden ? Math.max(1, counts.numFailedTestSuites) : counts.numFailedTests;
     return { passed: counts.numPassedTests, failed, skipped: counts.numPendingTests + counts.numTodoTests };
-  } catch (error) {
-    // The other lane goes on, so this is told and counted like any failure.
-    (say ?? tell)(`\n${error instanceof Error ? error.stack : String(error)}\n`);
-    return { passed: 0, failed: 1, skipped: 0 };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function tell(text: string): void {
-  process.stdout.write(text);
-}
-
-/** The first lane is heard as it goes, the others when all is done. */
-async function lane(names: string[], at: number): Promise<Counts> {
-  const said: string[] = [];
-  const counts = await tests(
-    names.map((name) => `--project=${name}`),
-    at === 0 ? undefined : (text) => said.push(text),
-  );
-  if (at > 0) unheard.push(said.join(""));
-  return counts;
-}
-
-const unheard: string[] = [];
 let total: Counts = { passed: 0, failed: 0, skipped: 0 };
 function add({ passed, failed, skipped }: Counts): void {
   total = { passed: total.passed + passed, failed: total.failed + failed, skipped: total.skipped + skipped };
@@ -104,10 +73,7 @@ function add({ passed, failed, skipped }: Counts): void {
 
 try {
   for (const name of CHECKS) add(await check(name));
-  const given = process.argv.slice(2);
-  const runs = given.length > 0 ? [tests(given)] : LANES.map(lane);
-  for (const counts of await Promise.all(runs)) add(counts);
-  tell(unheard.join("\n"));
+  add(await tests(process.argv.slice(2)));
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   add({ passed: 0, failed: 1, skipped: 0 });

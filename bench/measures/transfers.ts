@@ -34,7 +34,7 @@ export async function transfers(image: string): Promise<Measure> {
   const beside = new Samples("1+1 in a context beside it, while 100 MB move");
   const memory = new Samples("this process's memory while 100 MB move", "MB");
   let wrong = 0;
-  const raw = await RawStream.start(image, "kernelbox.owner");
+  const raw = await RawStream.start(image, { "kernelbox.owner": "raw" });
   const box = await BenchSandbox.start(image);
   const copies = await Copies.start(image);
   const move = async (work: () => Promise<number>) => {

@@ -85,6 +85,8 @@ export interface ContainerSummary {
   state: "created" | "running" | "exited";
   labels: Record<string, string>;
   createdAt: Date;
+  /** Of one that has ended; undefined where the engine does not know it. */
+  endedAt?: Date | undefined;
 }
 
 export type ContainerEvent = { type: "ended"; containerId: string; exitCode: number } | { type: "out_of_memory"; containerId: string };

@@ -5,6 +5,8 @@ import { LABELS } from "./labels.ts";
 
 /** A container that was made but never started is let be for this long where its server cannot be asked: it may be about to start it. */
 const STARTING_MS = 10 * 60_000;
+/** One that has ended is let be for this long where its server cannot be asked: it may be about to ask how it ended. */
+const ENDING_MS = 10_000;
 
 /**
  * Removes what dead servers left: containers that have ended or never started, and on this host also running ones whose server is known to be
@@ -35,5 +37,5 @@ async function isLeft(container: ContainerSummary, owner: Owner): Promise<boolea
   const server = isHere ? await owner.liveness(container.labels[LABELS.owner] ?? "") : "unknown";
   if (server !== "unknown") return server === "dead";
   if (container.state === "created") return Date.now() - container.createdAt.getTime() > STARTING_MS;
-  return container.state === "exited";
+  return container.state === "exited" && Date.now() - (container.endedAt?.getTime() ?? 0) > ENDING_MS;
 }

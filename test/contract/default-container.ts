@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import { afterAll, beforeAll } from "vitest";
 import type { ContainerSpec, Engine } from "../../src/engines/engine.ts";
 import { LIMITS } from "../../src/limits.ts";
-import { guardAgainstLeaks } from "../helpers/containers.ts";
+import { guardAgainstLeaks, TEST_LABELS } from "../helpers/containers.ts";
 import { dockerClient, dockerEngine, sandboxImage } from "../helpers/docker.ts";
 import { AGENT_COMMAND, Agent } from "./agent.ts";
 
@@ -29,7 +29,7 @@ export function defaultContainer(): DefaultContainer {
     box.spec = {
       name: "kernelbox-defaults",
       image: await sandboxImage(),
-      labels: { "kernelbox.owner": `defaults-${randomBytes(6).toString("hex")}` },
+      labels: { "kernelbox.owner": `defaults-${randomBytes(6).toString("hex")}`, ...TEST_LABELS },
       memoryBytes: container.memoryBytes,
       workspaceBytes: container.workspaceBytes,
       cpus: container.cpus,

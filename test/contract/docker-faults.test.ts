@@ -10,6 +10,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { connect } from "../../src/engines/docker/connection.ts";
 import { startHint } from "../../src/engines/docker/start-hint.ts";
 import type { ContainerEvent, ContainerSpec, Engine } from "../../src/engines/engine.ts";
+import { TEST_LABELS } from "../helpers/containers.ts";
 import { dockerClient, dockerEngine, sandboxImage, silentLog } from "../helpers/docker.ts";
 import { AGENT_COMMAND, Agent } from "./agent.ts";
 
@@ -84,7 +85,7 @@ describe("the docker engine, when things go wrong", () => {
     const spec = {
       name: "kernelbox-faults",
       image: await sandboxImage(),
-      labels: { "kernelbox.owner": owner },
+      labels: { "kernelbox.owner": owner, ...TEST_LABELS },
       memoryBytes: 2 ** 28,
       workspaceBytes: 2 ** 24,
       cpus: 1,
@@ -225,7 +226,7 @@ reply(os.WTERMSIG(os.waitpid(pid, 0)[1]))`);
     const spec = {
       name: "kernelbox-faults",
       image: await sandboxImage(),
-      labels: { "kernelbox.owner": owner },
+      labels: { "kernelbox.owner": owner, ...TEST_LABELS },
       memoryBytes: 2 ** 28,
       workspaceBytes: 2 ** 24,
       cpus: 1,

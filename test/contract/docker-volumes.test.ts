@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ContainerSpec } from "../../src/engines/engine.ts";
-import { eventually, guardAgainstLeaks } from "../helpers/containers.ts";
+import { eventually, guardAgainstLeaks, TEST_LABELS } from "../helpers/containers.ts";
 import { dockerClient, dockerEngine, sandboxImage } from "../helpers/docker.ts";
 import { AGENT_COMMAND, Agent } from "./agent.ts";
 
@@ -22,7 +22,7 @@ describe("a workspace on a volume", () => {
 
   async function start(members: Partial<ContainerSpec> = {}) {
     const bounds = { memoryBytes: 256 * MiB, workspaceBytes: 300 * MiB, cpus: 1, pids: 64 };
-    const labels = { "kernelbox.owner": owner };
+    const labels = { "kernelbox.owner": owner, ...TEST_LABELS };
     const container = await engine.create({ name: "kernelbox-volume", image, labels, workspaceOn: "volume", ...bounds, ...members });
     ids.push(container.containerId);
     const agent = new Agent(container.stream);

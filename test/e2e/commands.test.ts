@@ -46,6 +46,10 @@ describe("the command line", () => {
       10_000,
     );
     expect((await kernelbox(["reap"])).stdout).toMatch(/^\d+ containers removed\n$/);
+    // Its server cannot be asked, and may be about to ask how it ended.
+    expect(await isThere(ended)).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+    await kernelbox(["reap"]);
     expect(await isThere(ended)).toBe(false);
     // Its server cannot be asked, and may be about to start it.
     expect(await isThere(young)).toBe(true);

@@ -22,7 +22,7 @@ async function inspect(
   ...args: string[]
 ): Promise<{ tools: { name: string }[]; content: { type: string; text: string }[]; structuredContent: { result: string } }> {
   const { stdout } = await promisify(execFile)(process.execPath, [INSPECTOR, "--cli", process.execPath, ...SERVER, ...args], {
-    env: { PATH: process.env.PATH, HOME: home },
+    env: { PATH: process.env.PATH, HOME: home, TMPDIR: tmpdir() },
     timeout: 100_000,
     maxBuffer: 16 * 1024 * 1024,
   });

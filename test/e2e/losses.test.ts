@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { startClient } from "../helpers/client.ts";
-import { docker, eventually, guardAgainstLeaks } from "../helpers/containers.ts";
+import { docker, eventually, guardAgainstLeaks, ourContainerInfos } from "../helpers/containers.ts";
 
 guardAgainstLeaks();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function killContainer(): Promise<void> {
-  const [container] = await docker.listContainers({ filters: { label: ["kernelbox.owner"] } });
+  const [container] = await ourContainerInfos();
   await docker.getContainer(container?.Id ?? "").kill();
 }
 

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { Client as ClientV2 } from "@modelcontextprotocol/client";
 import { StdioClientTransport as StdioV2 } from "@modelcontextprotocol/client/stdio";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
@@ -54,7 +55,7 @@ export async function startClient(
     command: process.execPath,
     args: [...SERVER, "--log-level", "debug", ...flags],
     stderr: "pipe" as const,
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", TMPDIR: tmpdir(), ...env },
   };
   let log = "";
   const isFirst = host === "sdk 1, 2025-11-25";

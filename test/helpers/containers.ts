@@ -1,19 +1,35 @@
+import { randomBytes } from "node:crypto";
+import { type FSWatcher, mkdirSync, mkdtempSync, watch } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, expect } from "vitest";
 
 const OWNER_LABEL = "kernelbox.owner";
-/** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them. */
-export const TEST_LABEL = "kernelbox.test";
-let label = OWNER_LABEL;
 const docker = new Docker();
 
-/** Containers that were there when the file began: of a person who uses Kernelbox on this machine, say. They are nobody's business here. */
-let before = new Set<string>();
+/**
+ * Files run beside each other, and a person may use Kernelbox on this machine meanwhile: each file knows its own containers. Its servers keep
+ * their folders in a place of its own, and a folder's name is what their containers bear.
+ */
+const home = mkdtempSync(join(tmpdir(), "kb-"));
+process.env.TMPDIR = home;
+const servers = join(home, `kernelbox-${userInfo().username.replace(/[^A-Za-z0-9_-]/g, "_")}`);
+const owners = new Set<string>();
 
-/** All containers that bear our label and that this file's tests have made, also ended ones. */
+/** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them. */
+export const TEST_LABELS = { "kernelbox.test": randomBytes(6).toString("hex") } as const;
+
+/** Whether what bears these labels was made by this file. */
+export function isOurs(labels: Record<string, string> | undefined): boolean {
+  const own = Object.entries(TEST_LABELS).every(([name, value]) => labels?.[name] === value);
+  return own || owners.has(labels?.[OWNER_LABEL] ?? "");
+}
+
+/** All containers that this file's tests and servers have made, also ended ones. */
 export async function ourContainerInfos(): Promise<Docker.ContainerInfo[]> {
-  const containers = await docker.listContainers({ all: true, filters: { label: [label] } });
-  return containers.filter(({ Id }) => !before.has(Id));
+  return (await docker.listContainers({ all: true })).filter(({ Labels }) => isOurs(Labels));
 }
 
 /** Their names and states. */
@@ -33,13 +49,16 @@ export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => 
 }
 
 /** Fails the file whose tests left a container behind. */
-export function guardAgainstLeaks(ownLabel = OWNER_LABEL): void {
-  label = ownLabel;
-  beforeAll(async () => {
-    before = new Set((await docker.listContainers({ all: true, filters: { label: [label] } })).map(({ Id }) => Id));
+export function guardAgainstLeaks(): void {
+  let watcher: FSWatcher;
+  beforeAll(() => {
+    mkdirSync(servers, { mode: 0o700, recursive: true });
+    watcher = watch(servers, (_, name) => owners.add(name ?? ""));
   });
   afterAll(async () => {
+    watcher.close();
     const left = await eventually(ourContainers, (containers) => containers.length === 0, 15_000).catch(() => ourContainers());
+    await rm(home, { recursive: true, force: true });
     expect(left, "containers that these tests left").toEqual([]);
   });
 }

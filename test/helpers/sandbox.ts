@@ -9,7 +9,7 @@ import { asFlavour } from "../../src/sandboxes/image-supply.ts";
 import { Sandbox } from "../../src/sandboxes/sandbox.ts";
 import { contextSchema, executionStartedSchema } from "../../src/sandboxes/supervisor-schemas.ts";
 import { TEST_IMAGE } from "./client.ts";
-import { TEST_LABEL } from "./containers.ts";
+import { TEST_LABELS } from "./containers.ts";
 
 export const log = createLog("silent");
 
@@ -56,7 +56,7 @@ export async function startSandbox(leaseSeconds = 30, more: Partial<ContainerSpe
   const started = await engine.create({
     name: "kernelbox-test",
     image: await testImage(engine),
-    labels: { [TEST_LABEL]: "sandbox" },
+    labels: TEST_LABELS,
     memoryBytes: container.memoryBytes,
     workspaceBytes: container.workspaceBytes,
     cpus: container.cpus,

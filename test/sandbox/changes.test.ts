@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { changesSchema } from "../../src/sandboxes/supervisor-schemas.ts";
-import { guardAgainstLeaks, TEST_LABEL } from "../helpers/containers.ts";
+import { guardAgainstLeaks } from "../helpers/containers.ts";
 import { startSandbox } from "../helpers/sandbox.ts";
 
-guardAgainstLeaks(TEST_LABEL);
+guardAgainstLeaks();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

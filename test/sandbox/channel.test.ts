@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { Channel } from "../../src/channel/channel.ts";
 import { encodeFrame, FRAME } from "../../src/channel/frames.ts";
 import { emptySchema, eventsSchema, readSchema, writtenSchema } from "../../src/sandboxes/supervisor-schemas.ts";
-import { guardAgainstLeaks, TEST_LABEL } from "../helpers/containers.ts";
+import { guardAgainstLeaks } from "../helpers/containers.ts";
 import { log, startSandbox } from "../helpers/sandbox.ts";
 
-guardAgainstLeaks(TEST_LABEL);
+guardAgainstLeaks();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const numbers = (events: { seq: number }[]) => events.map((event) => event.seq);

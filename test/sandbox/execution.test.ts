@@ -8,10 +8,10 @@ import { ExecutionFold } from "../../src/events/fold.ts";
 import { newId } from "../../src/ids.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { ExecutionRecords } from "../../src/store/execution-records.ts";
-import { guardAgainstLeaks, TEST_LABEL } from "../helpers/containers.ts";
+import { guardAgainstLeaks } from "../helpers/containers.ts";
 import { startSandbox, type TestSandbox } from "../helpers/sandbox.ts";
 
-guardAgainstLeaks(TEST_LABEL);
+guardAgainstLeaks();
 
 let dir: string;
 let records: ExecutionRecords;

@@ -4,10 +4,10 @@ import { describe, expect, it } from "vitest";
 import { RawStream } from "../../bench/raw-stream.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { emptySchema, readSchema, writtenSchema } from "../../src/sandboxes/supervisor-schemas.ts";
-import { guardAgainstLeaks, TEST_LABEL } from "../helpers/containers.ts";
+import { guardAgainstLeaks, TEST_LABELS } from "../helpers/containers.ts";
 import { startSandbox, type TestSandbox, testImage } from "../helpers/sandbox.ts";
 
-guardAgainstLeaks(TEST_LABEL);
+guardAgainstLeaks();
 
 const PARAMS = { path: "/home/user/large", create_parents: true, append: false, overwrite: true };
 const MB = 1_000_000;
@@ -73,7 +73,7 @@ describe("large files", () => {
   it("move at half the speed of the raw attached stream or more, both ways, in the best of three", { timeout: 120_000 }, async () => {
     const total = 100 * MB;
     await using box = await startSandbox();
-    const raw = await RawStream.start(await testImage(box.engine), TEST_LABEL);
+    const raw = await RawStream.start(await testImage(box.engine), TEST_LABELS);
     const speeds = { up: 0, down: 0 };
     for (let run = 0; run < 4; run++) {
       const rawUp = await msOf(() => raw.up(bytes(total), total));

@@ -75,14 +75,7 @@ describe("npm test always ends with one line that counts", SLOW, () => {
     expect(code).toBe(1);
   });
 
-  it("runs each project of the configuration, and each once", () => {
-    const root = resolve(import.meta.dirname, "../../..");
-    const [, lanes = ""] = /LANES = (\[[^;]*\]);/.exec(readFileSync(join(root, "scripts/test.ts"), "utf8")) ?? [];
-    const projects = readFileSync(join(root, "vitest.config.ts"), "utf8").matchAll(/ project\("(\w+)"/g);
-    expect([...lanes.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort()).toEqual([...projects].map(([, name]) => name).sort());
-  });
-
-  /** A vitest that does as it is told, in both lanes; npm's checks succeed or fail. */
+  /** A vitest that does as it is told; npm's checks succeed or fail. */
   async function tested(vitest: string, npm = "exit 0", script = "only-tests.sh") {
     await using computer = await machine(made.dist);
     await computer.program("npm", `#!/bin/sh\n${npm}\n`);
@@ -104,38 +97,32 @@ describe("npm test always ends with one line that counts", SLOW, () => {
 
   it("counts the checks and the tests, and says how long the whole took", async () => {
     const all = await tested(counts(5, 0), "exit 0", "scripts/test.sh");
-    expect(all).toMatchObject({ code: 0, counts: [13, 0, 6] });
+    expect(all).toMatchObject({ code: 0, counts: [8, 0, 3] });
     expect(all.said).toMatch(/\npassed: npm run typecheck\npassed: npm run lint\npassed: npm run check:sandbox\n/);
     expect(all.said).toMatch(/\nEverything took \d+ s\.\n/);
   });
 
   it("where a test fails, and where a file cannot be loaded", async () => {
-    expect(
-      await tested(`if (process.argv.includes("--project=e2e")) { ${counts(5, 1)} process.exitCode = 1; } else ${counts(4, 0)}`),
-    ).toMatchObject({
-      code: 1,
-      counts: [12, 1, 6],
-    });
-    expect(await tested(`${counts(5, 2)} process.exitCode = 1;`)).toMatchObject({ code: 1, counts: [13, 4, 6] });
-    expect(await tested(`${counts(5, 0, 1)} process.exitCode = 1;`)).toMatchObject({ code: 1, counts: [13, 2, 6] });
-    expect(await tested(counts(0, 0))).toMatchObject({ code: 1, counts: [3, 2, 6] });
+    expect(await tested(`${counts(5, 2)} process.exitCode = 1;`)).toMatchObject({ code: 1, counts: [8, 2, 3] });
+    expect(await tested(`${counts(5, 0, 1)} process.exitCode = 1;`)).toMatchObject({ code: 1, counts: [8, 1, 3] });
+    expect(await tested(counts(0, 0))).toMatchObject({ code: 1, counts: [3, 1, 3] });
   });
 
   it("where vitest dies before its report, or its report is none", async () => {
     const died = await tested("process.kill(process.pid, 'SIGKILL');");
-    expect(died).toMatchObject({ code: 1, counts: [3, 2, 0] });
+    expect(died).toMatchObject({ code: 1, counts: [3, 1, 0] });
     expect(died.said).toContain("without a report");
-    expect(await tested("report('nonsense');")).toMatchObject({ code: 1, counts: [3, 2, 0] });
+    expect(await tested("report('nonsense');")).toMatchObject({ code: 1, counts: [3, 1, 0] });
   });
 
   it("where a check cannot be made on this machine", async () => {
     const skipped = await tested(counts(5, 0), 'case "$*" in *check:sandbox*) exit 77 ;; esac');
-    expect(skipped).toMatchObject({ code: 0, counts: [12, 0, 7] });
+    expect(skipped).toMatchObject({ code: 0, counts: [7, 0, 4] });
   });
 
   it("where types or form are wrong, and the tests run all the same", async () => {
     const wrong = await tested(counts(5, 0), 'case "$*" in *lint*) exit 1 ;; esac');
-    expect(wrong).toMatchObject({ code: 1, counts: [12, 1, 6] });
+    expect(wrong).toMatchObject({ code: 1, counts: [7, 1, 3] });
     expect(wrong.said).toMatch(/\nfailed: npm run lint\n/);
   });
 });
