@@ -85,7 +85,12 @@ class EntryNames {
     const parents = parts.slice(0, -1).map((_, at) => parts.slice(0, at + 1).join("/"));
     const isTaken = this.#files.has(path) || (!isFolder && this.#folders.has(path)) || parents.some((parent) => this.#files.has(parent));
     if (path === "" || isTaken) throw refuse("a name is in it twice, or is both a file and a folder");
-    for (const parent of parents) this.#folders.add(parent);
+    for (const parent of parents) {
+      if (this.#folders.has(parent)) continue;
+      // It is made as well, and its name kept.
+      this.count();
+      this.#folders.add(parent);
+    }
     if (!isFolder) this.#files.add(path);
     else if (this.#folders.has(path)) return undefined;
     else this.#folders.add(path);
