@@ -28,8 +28,9 @@ export async function* pulled(give: (onData: OnData) => Promise<void>): AsyncGen
       }
       if (offered === undefined) break;
       const { chunk, answer } = offered;
-      offered = undefined;
       yield chunk;
+      // Whoever leaves with the piece never comes here, and its giver has its answer below.
+      offered = undefined;
       answer(true);
     }
     await giving;

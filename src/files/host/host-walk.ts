@@ -20,18 +20,23 @@ export async function packHostFolder(
       "Upload a part of it.",
     );
   }
-  for await (const { name } of await folder.entries()) {
+  for await (const { name } of await folder.entries().catch(refuse)) {
     if (counts.entries + counts.skipped >= LIMITS.archiveEntries) throw tooMany();
-    const found = HIDDEN_NAME.test(name) ? undefined : await folder.find(name);
+    const found = HIDDEN_NAME.test(name) ? undefined : await folder.find(name).catch(refuse);
     if (!found?.isFile() && !found?.isDirectory()) {
       counts.skipped++;
       continue;
     }
     counts.entries++;
     const path = [...above, name].join("/");
-    const entry = await openIn(folder, name).catch((error) => {
-      throw hostError(error);
-    });
+    if (Buffer.byteLength(path) > LIMITS.archiveNameBytes) {
+      throw new KernelboxError(
+        "too_large",
+        `A name in the local folder has more than ${LIMITS.archiveNameBytes} bytes, with those of the folders around it.`,
+        "Use shorter names, or upload a part of it.",
+      );
+    }
+    const entry = await openIn(folder, name).catch(refuse);
     try {
       if (entry instanceof HostFile) await archive.file(path, entry.sizeBytes, entry.modifiedAt, entry.bytes());
       else {
@@ -42,4 +47,8 @@ export async function packHostFolder(
       await entry.close();
     }
   }
+}
+
+function refuse(error: unknown): never {
+  throw hostError(error);
 }

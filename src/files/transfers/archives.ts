@@ -5,6 +5,9 @@ import { LIMITS } from "../../limits.ts";
 import { legible } from "../quoted.ts";
 import { badArchive, boundedTar, tooMany } from "./tar-bounds.ts";
 
+/** The writer of tars counts seconds in 32 bits, with a sign. */
+const LAST_TAR_MS = (2 ** 31 - 1) * 1_000;
+
 /** Where an archive is unpacked. Paths are relative, of checked parts. */
 export interface UnpackFolder {
   makeFolder(path: string): Promise<void>;
@@ -56,8 +59,19 @@ async function unpackEntry(entry: TarEntry, names: EntryNames, folder: UnpackFol
   const path = names.add(header.name, isFolder);
   if (path === undefined) return;
   if (isFolder) await folder.makeFolder(path);
-  else await folder.writeFile(path, entry as AsyncIterable<Uint8Array>);
+  else await writeWhole(path, entry as AsyncIterable<Uint8Array>, folder);
   counts.entries++;
+}
+
+/** Throws where the folder is content with less than all of the file: the archive would end there as if it were whole, or never. */
+async function writeWhole(path: string, body: AsyncIterable<Uint8Array>, folder: UnpackFolder): Promise<void> {
+  let isWhole = false;
+  const pieces = async function* () {
+    for await (const piece of body) yield piece;
+    isWhole = true;
+  };
+  await folder.writeFile(path, pieces());
+  if (!isWhole) throw new KernelboxError("internal", "A file of the archive was not taken to its end.", "Try once more.");
 }
 
 /** What is in an archive so far. */
@@ -86,7 +100,12 @@ class EntryNames {
     const parents = parts.slice(0, -1).map((_, at) => parts.slice(0, at + 1).join("/"));
     const isTaken = this.#files.has(path) || (!isFolder && this.#folders.has(path)) || parents.some((parent) => this.#files.has(parent));
     if (path === "" || isTaken) throw refuse("a name is in it twice, or is both a file and a folder");
-    for (const parent of parents) this.#folders.add(parent);
+    for (const parent of parents) {
+      if (this.#folders.has(parent)) continue;
+      // It is made as well, and its name kept.
+      this.count();
+      this.#folders.add(parent);
+    }
     if (!isFolder) this.#files.add(path);
     else if (this.#folders.has(path)) return undefined;
     else this.#folders.add(path);
@@ -103,7 +122,7 @@ async function feed(extractor: Extract, bytes: AsyncIterable<Uint8Array>): Promi
   extractor.end(null);
 }
 
-/** A tar of what `fill` puts in, made at the pace at which it is read. */
+/** A tar of what `fill` puts in, made at the pace at which it is read. Whoever leaves waits until `fill` has, but is not told how that ended. */
 export async function* packed(fill: (archive: Packing) => Promise<void>): AsyncGenerator<Buffer> {
   const archive = pack();
   const filling = fill(new Packing(archive)).then(
@@ -116,9 +135,10 @@ export async function* packed(fill: (archive: Packing) => Promise<void>): AsyncG
   filling.catch(() => {});
   try {
     for await (const chunk of archive) yield chunk as Buffer;
+    await filling;
   } finally {
     archive.destroy(null);
-    await filling;
+    await filling.catch(() => {});
   }
 }
 
@@ -131,22 +151,44 @@ export class Packing {
   }
 
   folder(name: string): void {
-    this.#archive.entry({ name: `${name}/`, type: "directory", mode: 0o755, mtime: new Date() });
+    this.#entry({ name: `${name}/`, type: "directory", mode: 0o755, mtime: new Date() });
   }
 
   /** The body has as many bytes as were said, or throws. */
   async file(name: string, sizeBytes: number, modifiedAt: Date, body: AsyncIterable<Uint8Array>): Promise<void> {
-    const entry = this.#archive.entry({ name, type: "file", size: sizeBytes, mode: 0o644, mtime: modifiedAt });
-    entry.on("error", () => {});
+    const entry = this.#entry({ name, type: "file", size: sizeBytes, mode: 0o644, mtime: writable(modifiedAt) });
+    let bytes = 0;
     for await (const chunk of body) {
       if (entry.destroyed) throw KernelboxError.cancelled();
+      bytes += chunk.length;
+      if (bytes > sizeBytes) break;
       if (!entry.write(chunk)) await drained(entry);
     }
     if (entry.destroyed) throw KernelboxError.cancelled();
+    if (bytes !== sizeBytes) {
+      throw new KernelboxError(
+        "busy",
+        "A file of the folder was changed while it was read; nothing was written.",
+        "Try again when nothing writes to it.",
+      );
+    }
     const closed = once(entry, "close");
     entry.end(null);
     await closed;
   }
+
+  #entry(header: Parameters<Pack["entry"]>[0]): ReturnType<Pack["entry"]> {
+    // It throws something of its own where nobody reads any more.
+    if (this.#archive.destroyed) throw KernelboxError.cancelled();
+    const entry = this.#archive.entry(header);
+    entry.on("error", () => {});
+    return entry;
+  }
+}
+
+/** A time as the field of a header holds it. */
+function writable(time: Date): Date {
+  return new Date(Math.min(Math.max(time.getTime(), 0), LAST_TAR_MS));
 }
 
 /** Until there is room again, or nobody takes any more. */

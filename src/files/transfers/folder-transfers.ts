@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
-import type { Caller, FileEntry, Files } from "../files.ts";
+import type { Caller, FileEntry, Files, Listing } from "../files.ts";
 import { pulled } from "../pulled.ts";
 import { type ArchiveCounts, type Packing, packed, unpack } from "./archives.ts";
 import { tooMany } from "./tar-bounds.ts";
@@ -54,14 +54,11 @@ export class FolderTransfers {
   }
 
   async #fill(archive: Packing, { sandboxId, path }: SandboxFolder, counts: ArchiveCounts, caller: Caller): Promise<void> {
-    let cursor: string | undefined;
-    do {
-      const page = { sandboxId, path, depth: LIMITS.archiveDepth, limit: LIMITS.listEntries.max, cursor };
-      const listed = await this.#files.list(page, caller);
-      for (const entry of listed.entries)
-        await this.#add(archive, entry, entry.path.slice(listed.path.length + 1), sandboxId, counts, caller);
-      cursor = listed.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+    const depth = LIMITS.archiveDepth;
+    const listed = everyEntry(
+      async (cursor) => await this.#files.list({ sandboxId, path, depth, limit: LIMITS.listEntries.max, cursor }, caller),
+    );
+    for await (const { entry, name } of listed) await this.#add(archive, entry, name, sandboxId, counts, caller);
   }
 
   async #add(archive: Packing, entry: FileEntry, name: string, sandboxId: string, counts: ArchiveCounts, caller: Caller): Promise<void> {
@@ -87,4 +84,30 @@ export class FolderTransfers {
     }
     counts.entries++;
   }
+}
+
+/** What a sandbox says lies in a folder, page by page. */
+export async function* everyEntry(
+  list: (cursor: string | undefined) => Promise<Pick<Listing, "path" | "entries" | "nextCursor">>,
+): AsyncGenerator<{ entry: FileEntry; name: string }> {
+  let cursor: string | undefined;
+  do {
+    const page = await list(cursor);
+    for (const entry of page.entries) yield { entry, name: nameWithin(page.path, entry.path) };
+    cursor = page.nextCursor ?? undefined;
+    // Nothing else would bound how often it is asked.
+    if (cursor !== undefined && page.entries.length === 0) throw oddListing();
+  } while (cursor !== undefined);
+}
+
+/** The name of what a sandbox says lies in a folder, as it goes into an archive: whoever unpacks that may believe it. */
+export function nameWithin(folder: string, path: string): string {
+  const name = path.slice(folder.length + 1);
+  const isPlain = name.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  if (!path.startsWith(`${folder}/`) || !isPlain || name.includes("\0")) throw oddListing();
+  return name;
+}
+
+function oddListing(): KernelboxError {
+  return new KernelboxError("sandbox_lost", "The sandbox told of files that cannot be in that folder.", "Make a new sandbox.");
 }

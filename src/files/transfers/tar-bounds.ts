@@ -49,7 +49,11 @@ export async function* boundedTar(bytes: AsyncIterable<Uint8Array>): AsyncGenera
       if (++headers > HEADERS_PER_ENTRY * LIMITS.archiveEntries) throw tooMany();
       const type = String.fromCharCode(header[TYPE_AT] as number);
       const size = sizeOf(header);
-      if (DESCRIPTIONS.includes(type) && size > LIMITS.archiveHeaderBytes) throw badArchive("what it says of an entry is too long");
+      if (DESCRIPTIONS.includes(type)) {
+        if (size > LIMITS.archiveHeaderBytes) throw badArchive("what it says of an entry is too long");
+        // The reader would wait for its end in what follows, and see other entries than we do.
+        if (size === 0) throw badArchive("it says nothing of an entry where it should");
+      }
       if (RECORDS.includes(type)) records = Buffer.alloc(size);
       data = type === DIRECTORY ? 0 : Math.ceil(size / BLOCK) * BLOCK;
     }
