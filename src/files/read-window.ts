@@ -1,7 +1,7 @@
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { Source } from "./source.ts";
-import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, leadingContinuations, textOf } from "./utf8.ts";
+import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, remainder, textOf } from "./utf8.ts";
 
 export interface LineWindow {
   content: string;
@@ -34,10 +34,12 @@ export interface TextWindow {
 
 /** Whole characters of a text from a byte on: as many as fit into `limit` bytes, and at least one, or a reader would never get on. */
 export async function readCharacters(source: Source, offset: number, limit: number): Promise<TextWindow> {
-  const read = await readBytes(source, offset, limit + 2 * (CHARACTER_BYTES_MAX - 1));
-  const from = offset === 0 ? 0 : leadingContinuations(read);
-  const bytes = read.subarray(from);
-  const isToEnd = offset + read.length >= source.sizeBytes && bytes.length <= limit;
+  // With what stands before it: bytes that go on with no character are no text, and leaving them out would hide that.
+  const back = Math.min(offset, CHARACTER_BYTES_MAX - 1);
+  const read = await readBytes(source, offset - back, back + limit + 2 * (CHARACTER_BYTES_MAX - 1));
+  const from = remainder(read.subarray(0, back), read.subarray(back));
+  const bytes = read.subarray(back + from);
+  const isToEnd = offset - back + read.length >= source.sizeBytes && bytes.length <= limit;
   const end = isToEnd ? bytes.length : characterBoundary(bytes.subarray(0, limit)) || characterBytes(bytes[0]);
   const shown = bytes.subarray(0, end);
   const next = offset + from + shown.length;
