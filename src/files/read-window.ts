@@ -20,7 +20,8 @@ export async function readBytes(source: Source, offset: number, limit: number): 
   await source.stream(offset, limit, (chunk) => {
     parts.push(chunk.subarray(0, limit - bytes));
     bytes += chunk.length;
-    return bytes < limit;
+    // To its end, though that is all: only what was read to its end tells whether the file was changed meanwhile.
+    return bytes <= limit;
   });
   return Buffer.concat(parts);
 }

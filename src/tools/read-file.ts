@@ -7,9 +7,21 @@ import type { Pictures } from "../files/pictures.ts";
 import { quoted } from "../files/quoted.ts";
 import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/source.ts";
+import { readUnchanged } from "../files/unchanged.ts";
 import { LIMITS } from "../limits.ts";
-import { defineTool, type ToolReply } from "./define-tool.ts";
+import { defineTool, type Services, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";
+
+const input = {
+  path: z.string().min(1).max(LIMITS.uriCharacters).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
+  encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
+  offset: z.int().min(1).optional().describe("First line; 1 is the first."),
+  limit: z.int().min(1).optional().describe(`Lines; default ${LIMITS.readFileLines}.`),
+  offset_bytes: z.int().min(0).optional(),
+  limit_bytes: z.int().min(1).optional(),
+  sandbox_id: sandboxId,
+};
+type Input = z.infer<z.ZodObject<typeof input>>;
 
 const output = {
   path: z.string(),
@@ -33,15 +45,7 @@ export const readFile = defineTool({
     "In the sandbox, not on the user's machine: read a file, or anything that a reply names with a kernelbox:// URI; kernelbox://contexts/{context_id}/notebook is all that ran in a context. Text comes by lines, pictures come as pictures, " +
     'other binary files need encoding "base64". Long ones come in parts: the reply says where to go on.',
   effect: "read",
-  input: {
-    path: z.string().min(1).max(LIMITS.uriCharacters).describe("A path (absolute, or relative to /home/user) or a kernelbox:// URI."),
-    encoding: z.enum(["utf-8", "base64"]).optional().describe("Default utf-8."),
-    offset: z.int().min(1).optional().describe("First line; 1 is the first."),
-    limit: z.int().min(1).optional().describe(`Lines; default ${LIMITS.readFileLines}.`),
-    offset_bytes: z.int().min(0).optional(),
-    limit_bytes: z.int().min(1).optional(),
-    sandbox_id: sandboxId,
-  },
+  input,
   output,
   run: async (input, { services, principal, signal }) => {
     const byLines = input.offset !== undefined || input.limit !== undefined;
@@ -53,22 +57,36 @@ export const readFile = defineTool({
         "Give offset and limit, or offset_bytes and limit_bytes.",
       );
     }
-    const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, { principal, signal });
-    if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
-    if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
-    const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
-    if (picture !== undefined) return await pictureReply(source, picture, services.pictures, { principal, signal });
-    const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
-    return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
-      encoding: "utf-8",
-      content: window.content,
-      lines: window.lines,
-      next_offset: window.nextOffset,
-      offset_bytes: null,
-      next_offset_bytes: window.nextOffsetBytes,
-    });
+    return await readUnchanged(() => read(input, services, { principal, signal }));
   },
 });
+
+async function read(input: Input, services: Services, caller: Caller): Promise<ToolReply<Output>> {
+  const source = await services.sources.open({ sandboxId: input.sandbox_id, path: input.path }, caller);
+  const byLines = input.offset !== undefined || input.limit !== undefined;
+  const byBytes = input.offset_bytes !== undefined || input.limit_bytes !== undefined;
+  if (input.encoding === "base64") return await base64Reply(source, input.offset_bytes ?? 0, input.limit_bytes);
+  if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
+  const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
+  if (picture !== undefined) return await pictureReply(source, picture, services.pictures, caller);
+  return await linesReply(source, input.offset ?? 1, input.limit);
+}
+
+async function linesReply(source: Source, offset: number, wanted = LIMITS.readFileLines as number): Promise<ToolReply<Output>> {
+  const window = await readLines(source, offset, wanted);
+  if (window.lines !== null && offset > Math.max(1, window.lines)) {
+    const count = window.lines === 1 ? "1 line" : `${window.lines} lines`;
+    throw new KernelboxError("invalid_argument", `The text has ${count}; offset ${offset} lies behind its end.`, "Use a smaller one.");
+  }
+  return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
+    encoding: "utf-8",
+    content: window.content,
+    lines: window.lines,
+    next_offset: window.nextOffset,
+    offset_bytes: null,
+    next_offset_bytes: window.nextOffsetBytes,
+  });
+}
 
 async function charactersReply(source: Source, offset: number, wanted = LIMITS.readFileBytes as number): Promise<ToolReply<Output>> {
   checkOffset(source, offset);
