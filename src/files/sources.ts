@@ -181,7 +181,8 @@ function notAFile(type: string): KernelboxError {
   );
 }
 
-function streamText(text: SpooledText): Source["stream"] {
+/** Of a text that is kept. */
+export function streamText(text: SpooledText): Source["stream"] {
   return async (offset, limit, onData) => {
     const end = limit === undefined ? text.bytes : Math.min(text.bytes, offset + limit);
     for (let at = offset; at < end; ) {
