@@ -2,13 +2,16 @@ import { defineConfig } from "vitest/config";
 
 /** A container start, an image look-up and a kernel start fit into this with a machine that is busy. */
 const SLOW_MS = 120_000;
+/** Property tests of many cases do, beside tests of containers. */
+const QUICK_MS = 30_000;
 
 const project = (name: string, include: string[], slow: boolean, exclude: string[] = []) => ({
   test: {
     name,
     include,
     exclude,
-    ...(slow ? { testTimeout: SLOW_MS, hookTimeout: SLOW_MS } : {}),
+    testTimeout: slow ? SLOW_MS : QUICK_MS,
+    hookTimeout: slow ? SLOW_MS : QUICK_MS,
   },
 });
 

@@ -20,6 +20,8 @@ export const LIMITS = {
   edits: 100,
   editPlaces: 10,
   editTries: 3,
+  /** How often a read begins again where somebody else changes the file, the first time counted. */
+  readTries: 2,
   /** The difference that it shows, and how long working it out may take. */
   diffCharacters: 20_000,
   diffMs: 2_000,

@@ -26,7 +26,10 @@ const BY_REASON: Partial<Record<string, [message: string, hint: string]>> = {
     "There is a folder at that path, where a file is meant.",
     "Use list_directory to see what is in it, or give the path of a file.",
   ],
-  "invalid_argument ENOTDIR": ["A part of the path is a file, where a folder is meant.", "Use list_directory to see what is there."],
+  "invalid_argument ENOTDIR": [
+    "A part of the path is a file or a symbolic link, where a folder is meant.",
+    "Use list_directory to see what is there; links are not followed.",
+  ],
   "invalid_argument ENOTEMPTY": ["The folder is not empty.", "Set recursive to true to remove it with all that is in it."],
   "already_exists ENOTEMPTY": ["There is a folder at that path that is not empty.", "Choose another name, or remove that folder first."],
   "invalid_argument ENAMETOOLONG": [

@@ -15,6 +15,7 @@ import {
 } from "../sandboxes/supervisor-schemas.ts";
 import { fileError } from "./errors.ts";
 import type { OnData } from "./source.ts";
+import { isSameOrGrown, type SeenFile } from "./unchanged.ts";
 import { fileTarget } from "./uris.ts";
 
 /** The years 1 to 9999, all that RFC 3339 knows: a file's time is whatever its owner set. */
@@ -137,10 +138,10 @@ export class Files {
 
   /**
    * Streams bytes of a regular file to `onData`, from `offset`, at most `limit`. Where `onData` says false the transfer ends early, without
-   * an error.
+   * an error. What was `seen` of the file before must hold still; else, and where it is changed meanwhile, `busy`.
    */
   async read(
-    target: { sandboxId: string; path: string; offset: number; limit?: number | undefined },
+    target: { sandboxId: string; path: string; offset: number; limit?: number | undefined; seen?: SeenFile },
     caller: Caller,
     onData: OnData,
   ): Promise<void> {
@@ -163,7 +164,8 @@ export class Files {
       if (enough.signal.aborted && !caller.signal?.aborted) return;
       throw fileError(error);
     }
-    if (read.changed) {
+    const isOther = target.seen !== undefined && !isSameOrGrown(target.seen, { version: read.version, sizeBytes: read.size_bytes });
+    if (read.changed || isOther) {
       throw new KernelboxError("busy", "The file was changed while it was read.", "Try again when nothing writes to it.");
     }
   }

@@ -1,7 +1,7 @@
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { Source } from "./source.ts";
-import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, leadingContinuations, textOf } from "./utf8.ts";
+import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, remainder, textOf } from "./utf8.ts";
 
 export interface LineWindow {
   content: string;
@@ -20,7 +20,8 @@ export async function readBytes(source: Source, offset: number, limit: number): 
   await source.stream(offset, limit, (chunk) => {
     parts.push(chunk.subarray(0, limit - bytes));
     bytes += chunk.length;
-    return bytes < limit;
+    // To its end, though that is all: only what was read to its end tells whether the file was changed meanwhile.
+    return bytes <= limit;
   });
   return Buffer.concat(parts);
 }
@@ -34,10 +35,12 @@ export interface TextWindow {
 
 /** Whole characters of a text from a byte on: as many as fit into `limit` bytes, and at least one, or a reader would never get on. */
 export async function readCharacters(source: Source, offset: number, limit: number): Promise<TextWindow> {
-  const read = await readBytes(source, offset, limit + 2 * (CHARACTER_BYTES_MAX - 1));
-  const from = offset === 0 ? 0 : leadingContinuations(read);
-  const bytes = read.subarray(from);
-  const isToEnd = offset + read.length >= source.sizeBytes && bytes.length <= limit;
+  // With what stands before it: bytes that go on with no character are no text, and leaving them out would hide that.
+  const back = Math.min(offset, CHARACTER_BYTES_MAX - 1);
+  const read = await readBytes(source, offset - back, back + limit + 2 * (CHARACTER_BYTES_MAX - 1));
+  const from = remainder(read.subarray(0, back), read.subarray(back));
+  const bytes = read.subarray(back + from);
+  const isToEnd = offset - back + read.length >= source.sizeBytes && bytes.length <= limit;
   const end = isToEnd ? bytes.length : characterBoundary(bytes.subarray(0, limit)) || characterBytes(bytes[0]);
   const shown = bytes.subarray(0, end);
   const next = offset + from + shown.length;
@@ -86,9 +89,6 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   const bytes = Buffer.concat(parts, kept);
   if (stoppedAt === undefined) {
     const lines = lastByte === undefined || lastByte === NEWLINE ? line - 1 : line;
-    if (firstLine > Math.max(1, lines)) {
-      throw new KernelboxError("invalid_argument", `The text has ${lines} lines; there is no line ${firstLine}.`, "Use a smaller offset.");
-    }
     return { content: decodeText(bytes), lines, nextOffset: null, nextOffsetBytes: null };
   }
   if (stoppedAt === "lines") return { content: decodeText(bytes), lines: null, nextOffset: line, nextOffsetBytes: null };
@@ -99,16 +99,6 @@ export async function readLines(source: Source, firstLine: number, lineLimit: nu
   }
   const shown = bytes.subarray(0, characterBoundary(bytes));
   return { content: decodeText(shown), lines: null, nextOffset: null, nextOffsetBytes: keptFrom + shown.length };
-}
-
-/** Reads once more where the source was changed meanwhile: a writer is seldom at work twice. */
-export async function readAgain<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (thrown) {
-    if (KernelboxError.from(thrown).code !== "busy") throw thrown;
-    return await read();
-  }
 }
 
 /** UTF-8 or a clear refusal. */

@@ -59,7 +59,12 @@ export class Sources {
       mimeType: typeOfName(entry.path),
       modifiedAt: entry.modifiedAt,
       mode: entry.mode,
-      stream: (offset, limit, onData) => this.#files.read({ sandboxId: entry.sandboxId, path: entry.path, offset, limit }, caller, onData),
+      // No further than it reached when it was opened: more would be of no size that is told.
+      stream: (offset, limit = entry.sizeBytes, onData) => {
+        const left = Math.max(0, entry.sizeBytes - offset);
+        const target = { sandboxId: entry.sandboxId, path: entry.path, offset, limit: Math.min(limit, left), seen: entry };
+        return this.#files.read(target, caller, onData);
+      },
     };
   }
 
@@ -176,12 +181,15 @@ function notAFile(type: string): KernelboxError {
   );
 }
 
-function streamText(text: SpooledText): Source["stream"] {
+/** Of a text that is kept. */
+export function streamText(text: SpooledText): Source["stream"] {
   return async (offset, limit, onData) => {
     const end = limit === undefined ? text.bytes : Math.min(text.bytes, offset + limit);
     for (let at = offset; at < end; ) {
       const piece = await text.read(at, Math.min(PIECE_BYTES, end - at));
-      if (piece.length === 0 || !(await onData(piece))) return;
+      // Removed meanwhile, to make room for others.
+      if (piece.length === 0) throw unknownResource();
+      if (!(await onData(piece))) return;
       at += piece.length;
     }
   };

@@ -28,10 +28,12 @@ export function characterBytes(first: number | undefined): number {
   return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
 }
 
-/** Bytes of a character that began before; as many are never left of one that was whole. */
-export function leadingContinuations(bytes: Buffer): number {
-  const first = bytes.subarray(0, CHARACTER_BYTES_MAX).findIndex((byte) => !isContinuation(byte));
-  return first === -1 ? Math.min(bytes.length, CHARACTER_BYTES_MAX - 1) : first;
+/** How many of the bytes belong to a character that begins in those before them. */
+export function remainder(before: Buffer, bytes: Buffer): number {
+  const begun = before.subarray(characterBoundary(before));
+  const missing = begun.length === 0 ? 0 : characterBytes(begun[0]) - begun.length;
+  const others = bytes.subarray(0, missing).findIndex((byte) => !isContinuation(byte));
+  return others === -1 ? Math.min(missing, bytes.length) : others;
 }
 
 /** Continuation bytes are 10xxxxxx. */

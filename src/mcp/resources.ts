@@ -1,7 +1,8 @@
 import { type McpServer, type ReadResourceResult, ResourceTemplate } from "@modelcontextprotocol/server";
 import { KernelboxError } from "../errors.ts";
 import { typeOfContent } from "../files/media-type.ts";
-import { readAgain, readBytes } from "../files/read-window.ts";
+import { readBytes } from "../files/read-window.ts";
+import { readUnchanged } from "../files/unchanged.ts";
 import { textOf } from "../files/utf8.ts";
 import { LIMITS } from "../limits.ts";
 import type { Services } from "../tools/define-tool.ts";
@@ -76,12 +77,14 @@ type TemplateCompletions = ConstructorParameters<typeof ResourceTemplate>[1]["co
 
 async function readResource(services: Services, principal: string, uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
   try {
-    const source = await services.sources.open({ path: uri }, { principal, signal });
-    if (source.sizeBytes > LIMITS.resourceBytes) {
-      throw tooLarge(`The resource has ${source.sizeBytes} bytes; one read gives at most ${LIMITS.resourceBytes}.`, uri);
-    }
-    const bytes = await readAgain(async () => await readBytes(source, 0, LIMITS.resourceBytes));
-    const content = await resourceContent(uri, source.mimeType, bytes);
+    const { bytes, claimedType } = await readUnchanged(async () => {
+      const source = await services.sources.open({ path: uri }, { principal, signal });
+      if (source.sizeBytes > LIMITS.resourceBytes) {
+        throw tooLarge(`The resource has ${source.sizeBytes} bytes; one read gives at most ${LIMITS.resourceBytes}.`, uri);
+      }
+      return { bytes: await readBytes(source, 0, LIMITS.resourceBytes), claimedType: source.mimeType };
+    });
+    const content = await resourceContent(uri, claimedType, bytes);
     if (jsonBytes(content) > LIMITS.replyBytes - LIMITS.replyEnvelopeBytes) {
       throw tooLarge(`The resource's ${bytes.length} bytes take ${jsonBytes(content)} in JSON; one read gives ${LIMITS.replyBytes}.`, uri);
     }

@@ -56,6 +56,7 @@ export const readSchema = z.object({
   sent_bytes: z.number().nonnegative(),
   mtime_ms: z.number(),
   mode: z.string().max(8),
+  version: z.string().max(200),
   /** It shrank, or was written over, while it was read. */
   changed: z.boolean(),
 });

@@ -5,8 +5,9 @@ import { typeOfContent } from "../files/media-type.ts";
 import { pictureType } from "../files/picture-type.ts";
 import type { Pictures } from "../files/pictures.ts";
 import { quoted } from "../files/quoted.ts";
-import { readAgain, readBytes, readCharacters, readLines } from "../files/read-window.ts";
+import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/source.ts";
+import { readUnchanged } from "../files/unchanged.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type Services, type ToolReply } from "./define-tool.ts";
 import { sandboxId } from "./fields.ts";
@@ -56,7 +57,7 @@ export const readFile = defineTool({
         "Give offset and limit, or offset_bytes and limit_bytes.",
       );
     }
-    return await readAgain(async () => await read(input, services, { principal, signal }));
+    return await readUnchanged(() => read(input, services, { principal, signal }));
   },
 });
 
@@ -68,7 +69,15 @@ async function read(input: Input, services: Services, caller: Caller): Promise<T
   if (byBytes) return await charactersReply(source, input.offset_bytes ?? 0, input.limit_bytes);
   const picture = byLines || input.encoding !== undefined ? undefined : pictureType(await readBytes(source, 0, 16));
   if (picture !== undefined) return await pictureReply(source, picture, services.pictures, caller);
-  const window = await readLines(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
+  return await linesReply(source, input.offset ?? 1, input.limit ?? LIMITS.readFileLines);
+}
+
+async function linesReply(source: Source, offset: number, limit: number): Promise<ToolReply<Output>> {
+  const window = await readLines(source, offset, limit);
+  if (window.lines !== null && offset > Math.max(1, window.lines)) {
+    const count = window.lines === 1 ? "1 line" : `${window.lines} lines`;
+    throw new KernelboxError("invalid_argument", `The text has ${count}; offset ${offset} lies behind its end.`, "Use a smaller one.");
+  }
   return reply(source, await typeOfContent(source.mimeType, Buffer.from(window.content)), {
     encoding: "utf-8",
     content: window.content,

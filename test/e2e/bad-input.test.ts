@@ -181,9 +181,9 @@ describe("bad input gets a code, a message and the next step", () => {
     expect(parts).toEqual(["a", "图", "b"]);
     const within = (await client.call("read_file", { path: "wide", offset_bytes: 2 })).structured;
     expect(within).toMatchObject({ content: "b", offset_bytes: 4, next_offset_bytes: null });
-    expect((await client.call("read_file", { path: "wide", offset: 2 })).error).toMatchObject({
+    expect(await refused("read_file", { path: "wide", offset: 2 })).toMatchObject({
       code: "invalid_argument",
-      message: "The text has 1 lines; there is no line 2.",
+      message: "The text has 1 line; offset 2 lies behind its end.",
     });
   });
 

@@ -55,7 +55,7 @@ export interface Outcome {
 export async function outcome(bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, folder = new Recorded()): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TypeError("it does not end")), 20_000);
+    timer = setTimeout(() => reject(new TypeError("it does not end")), 60_000);
   });
   const source = Symbol.asyncIterator in bytes ? bytes : stream(bytes);
   try {
