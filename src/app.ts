@@ -20,12 +20,14 @@ import { SharedUploads } from "./files/transfers/shared-uploads.ts";
 import { Transfers } from "./files/transfers/transfers.ts";
 import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
+import { Processes } from "./processes/processes.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
 import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
 import { FileIds } from "./store/file-ids.ts";
 import { Owner } from "./store/owner.ts";
+import { ProcessRecords } from "./store/process-records.ts";
 import { SharedFiles } from "./store/shared-files.ts";
 import type { Services } from "./tools/define-tool.ts";
 import { describeRecord } from "./tools/execution-reply.ts";
@@ -49,6 +51,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const owner = await Owner.start();
   const images = new ImageSupply(engine, config.image, log);
   const records = new ExecutionRecords(join(owner.dir, "executions"));
+  const processRecords = new ProcessRecords(join(owner.dir, "processes"));
   const sharedFiles = await SharedFiles.load(join(owner.dir, "shared"), { bytes: LIMITS.sharedBytes }, log);
   const sharedCopies = new SharedCopies(sharedFiles, log);
   const fileIds = new FileIds();
@@ -74,7 +77,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const contexts = new Contexts(sandboxes);
   const files = new Files(sandboxes);
   const identified = new IdentifiedFiles(fileIds, sharedFiles);
-  const sources = new Sources({ files, records, identified, describe: describeRecord });
+  const sources = new Sources({ files, records, processes: processRecords, identified, describe: describeRecord });
   const shared = new SharedUploads({ files: sharedFiles, copies: sharedCopies, sandboxes });
   const transfers = new Transfers({ files, identified, shared });
   const hostTransfers = new HostTransfers({ folders: new AllowedFolders(config.allowDir), transfers, sources, files, identified });
@@ -96,6 +99,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       ...(savedPictures === undefined ? {} : { onLast: async (record) => await savedPictures.save(record) }),
     }),
     sources,
+    processes: new Processes({ sandboxes, records: processRecords, softDeadlineMs: config.softDeadline * 1_000 }),
     pictures: new Pictures(sandboxes),
     hostTransfers,
   };
@@ -110,6 +114,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       await images.close();
       await sandboxes.close();
       await records.close();
+      await processRecords.close();
       await owner.close();
     },
   };

@@ -243,6 +243,24 @@ export const LIMITS = {
   /** Outputs of one execution whose data is kept, each in a file. */
   outputsKept: 4_000,
 
+  /** Processes: those whose output is kept, its bytes of one and of all, and how much of a command is shown. */
+  processesKept: 200,
+  processBytes: 256 * MiB,
+  processesBytes: 1 * GiB,
+  commandCharacters: 200,
+  commandBytes: 1 * MiB,
+  commandArguments: 1_000,
+  commandStdinBytes: 1 * MiB,
+  processesPerSandbox: 50,
+  /** How long one request to a sandbox waits for more of a process's output, or for a port. */
+  processFollowSeconds: 20,
+  killGraceSeconds: { default: 5, max: 30 },
+  /** Output that one reply gives from an offset on, and a pattern that is waited for. */
+  processReadBytes: 64 * KB,
+  patternCharacters: 1_000,
+  /** Text before a pattern's match that is looked at again where more comes. */
+  patternWindowCharacters: 64 * KiB,
+
   /** Files between the host and sandboxes. */
   allowedDirs: 64,
   transferBytes: 16 * GiB,

@@ -129,6 +129,11 @@ class Context:
     def processes(self) -> list[int]:
         return [] if self._kernel is None else self._kernel.processes()
 
+    @property
+    def kernel_pid(self) -> int:
+        """0 where there is no kernel that lives."""
+        return self._kernel.pid if self._kernel is not None and self._kernel.is_alive else 0
+
     def describe(self) -> Json:
         if self._start is not None and not self._start.done():
             state = "starting"

@@ -59,6 +59,10 @@ class Kernel:
         return KernelClient(self._loop, self._process.connection, on_output=self._output, on_reply=self._reply)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_ready(self) -> bool:
         return self.is_alive and self._answered.done()
 

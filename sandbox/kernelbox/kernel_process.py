@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from . import limits
 from .connection import Connection
+from .family import family, kill_all
 from .languages import Language
 from .process_output import ProcessOutput
 
@@ -47,17 +48,17 @@ class KernelProcess:
     def kill(self) -> None:
         """The kernel and what its code has started, also in sessions of their own."""
         if self.is_alive:
-            _kill_all(_family(self.pid))
+            kill_all(family(self.pid))
 
     def family(self) -> list[int]:
-        pids = _family(self.pid)
+        pids = family(self.pid)
         return [self.pid, *(pid for pid in pids if pid != self.pid)]
 
     def ended(self, exit_code: int, exit_signal: int) -> None:
         self.is_alive = False
         self.exit_code = exit_code
         self.exit_signal = exit_signal
-        _kill_all(_family(self.pid))
+        kill_all(family(self.pid))
         self.connection.remove()
         if self._on_end is not None:
             self._on_end()
@@ -82,40 +83,3 @@ class KernelProcess:
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 pass
-
-
-def _family(pid: int) -> list[int]:
-    """The process, all that descend from it and all of its session, by what /proc tells. A daemon that has left both is not found."""
-    children: dict[int, list[int]] = {}
-    family = {pid}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        # Out of descriptors, say. The process itself can be killed without any.
-        return [pid]
-    for name in names:
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                # After the name: state, ppid, pgrp, session (proc(5)).
-                _, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
-        except (OSError, ValueError):
-            continue
-        children.setdefault(int(parent), []).append(int(name))
-        if int(session) == pid:
-            family.add(int(name))
-    found = list(family)
-    for member in found:
-        below = [child for child in children.get(member, ()) if child not in family]
-        family.update(below)
-        found += below
-    return found
-
-
-def _kill_all(pids: list[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass

@@ -1,14 +1,15 @@
 """Starts kernels: as forks of the template process where that gives the same kernel, else as programs."""
 
 import asyncio
-import contextlib
 import os
 import subprocess
 from itertools import islice
 
 from . import limits
 from .connection import Connection
+from .environment import ENVIRONMENT
 from .errors import RequestError, from_os_error
+from .keeper import take_memory_kills_first
 from .kernel_process import KernelProcess
 from .kernel_room import KernelRoom
 from .languages import LANGUAGES, Language
@@ -17,25 +18,6 @@ from .process_output import ProcessOutput
 from .reaper import Reaper
 from .template_process import TemplateProcess
 
-_ENVIRONMENT = {
-    "HOME": HOME,
-    "USER": "user",
-    "LOGNAME": "user",
-    "SHELL": "/bin/bash",
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "TERM": "xterm-256color",
-    "PATH": f"{HOME}/.local/bin:/opt/py/bin:/usr/local/bin:/usr/bin:/bin",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "MPLCONFIGDIR": "/tmp/.matplotlib",
-    "IPYTHONDIR": "/tmp/.ipython",
-    "JUPYTER_DATA_DIR": "/tmp/.jupyter",
-    # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
-    "PLOTLY_RENDERER": "plotly_mimetype",
-    "XDG_CACHE_HOME": "/tmp/.cache",
-    "DENO_DIR": "/tmp/.deno",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 # What the interpreter, the C library and numeric libraries read once, when they are loaded: a fork would ignore them.
 _READ_ONCE = (
     "PYTHON",
@@ -66,7 +48,11 @@ class Launcher:
     def __init__(self, loop: asyncio.AbstractEventLoop, reaper: Reaper) -> None:
         self._reaper = reaper
         self.room = KernelRoom()
-        self._template = TemplateProcess(loop, reaper, _ENVIRONMENT)
+        self._template = TemplateProcess(loop, reaper, ENVIRONMENT)
+
+    @property
+    def template_pid(self) -> int:
+        return self._template.pid
 
     async def start(self, language: str, cwd: str, env: dict[str, str]) -> KernelProcess:
         """What is returned may still be about to fail."""
@@ -102,7 +88,7 @@ class Launcher:
         if language.template is None or any(name.startswith(_READ_ONCE) for name in env) or self._has_other_versions():
             return 0
         try:
-            return await self._template.fork(language.template, connection.path, cwd, {**_ENVIRONMENT, **env}, words)
+            return await self._template.fork(language.template, connection.path, cwd, {**ENVIRONMENT, **env}, words)
         except OSError:
             # It was killed, or is slow: slower is better than not at all.
             return 0
@@ -127,21 +113,15 @@ def _spawn(language: Language, connection: Connection, cwd: str, env: dict[str, 
         stdout=subprocess.DEVNULL if output is None else output.ends[0],
         stderr=words if output is None else output.ends[1],
         cwd=cwd,
-        env={**_ENVIRONMENT, **env},
+        env={**ENVIRONMENT, **env},
         start_new_session=True,
     )
     # The reaper learns how it ends; a Popen without a code would wait for it too.
     process.returncode = 0
     if output is not None:
         output.started()
-    _take_memory_kills_first(process.pid)
+    take_memory_kills_first(process.pid)
     return process.pid
-
-
-def _take_memory_kills_first(pid: int) -> None:
-    """Before the supervisor, with which everything else would go."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
-        file.write("1000")
 
 
 def _existing(cwd: str) -> str:

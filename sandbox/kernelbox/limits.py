@@ -85,6 +85,27 @@ LAST_WORDS_BYTES = 4_000
 HIGH_WATER_MARK = 32
 # What is read at once of what a kernel's process writes to its own stdout or stderr.
 PROCESS_OUTPUT_BYTES = 64 * KIB
+# Commands that run, and those that have ended and are kept for a server that was away; how long they are.
+PROCESSES = 50
+ENDED_PROCESSES = 100
+ENDED_PROCESS_S = 600.0
+PROCESS_START_S = 10.0
+# Of a stream: what waits to be sent before its writer is held back, and what was sent and may not have arrived.
+PROCESS_UNSENT_BYTES = 256 * KIB
+PROCESS_SENT_BYTES = CREDIT_BYTES
+# How long one request may wait for more of it, or for a port; and for the process to read its stdin.
+PROCESS_WAIT_S = 25.0
+PROCESS_INPUT_S = 5.0
+PORT_LOOK_S = 0.1
+# Between looks for what is left of a tree that was killed, and how many there are.
+PROCESS_KILL_S = 0.1
+PROCESS_KILL_TRIES = 30
+KILL_GRACE_S_MAX = 60.0
+ARGUMENTS = 1_000
+ARGUMENTS_BYTES = 1 * MIB
+# What a list tells: so many processes, so much of each one's command line.
+LISTED_PROCESSES = 1_000
+COMMAND_LINE_CHARACTERS = 200
 # How long the end of an execution is kept back for what belongs to it and has not come: so long in silence, and so long at most.
 SILENCE_S = 0.5
 SETTLE_S = 5.0

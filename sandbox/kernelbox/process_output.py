@@ -1,12 +1,12 @@
-"""What a process writes to its own stdout and stderr, read by the event loop."""
+"""What a process writes to its own stdout and stderr, as text, read by the event loop."""
 
 import asyncio
 import codecs
-import fcntl
 import os
 from collections.abc import Callable
 
 from . import limits
+from .pipe_end import OnData, PipeEnd
 
 OnText = Callable[[str, str], None]
 
@@ -16,14 +16,14 @@ class ProcessOutput:
 
     def __init__(self) -> None:
         """Raises OSError where there are no descriptors left."""
-        self._pipes: list[_Pipe] = []
+        self._pipes: list[tuple[str, PipeEnd]] = []
         self._ends: list[int] = []
         self._tail = ""
         try:
             for name in ("stdout", "stderr"):
                 read_end, write_end = os.pipe()
                 self._ends.append(write_end)
-                self._pipes.append(_Pipe(name, read_end))
+                self._pipes.append((name, PipeEnd(read_end)))
         except OSError:
             self.close()
             raise
@@ -44,83 +44,36 @@ class ProcessOutput:
             self._tail = (self._tail + text)[-limits.LAST_WORDS_BYTES :]
             on_text(name, text)
 
-        for pipe in self._pipes:
-            pipe.listen(loop, take)
+        for name, pipe in self._pipes:
+            pipe.listen(loop, _decoded(name, take))
 
     def last_words(self) -> str:
         return self._tail
 
     def pause(self) -> None:
-        for pipe in self._pipes:
+        for _, pipe in self._pipes:
             pipe.pause()
 
     def resume(self) -> None:
-        for pipe in self._pipes:
+        for _, pipe in self._pipes:
             pipe.resume()
 
     def drain(self) -> None:
-        """Takes what is in the pipes now. A finished writer cannot have left more than a pipe holds, and an endless one cannot hold us."""
-        for pipe in self._pipes:
+        for _, pipe in self._pipes:
             pipe.drain()
 
     def close(self) -> None:
-        for pipe in self._pipes:
+        for _, pipe in self._pipes:
             pipe.close()
         self.started()
 
 
-class _Pipe:
-    def __init__(self, name: str, descriptor: int) -> None:
-        self._name = name
-        self._descriptor = descriptor
-        # Ours alone: the other end has modes of its own.
-        os.set_blocking(descriptor, False)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._on_text: OnText | None = None
-        self._is_open = True
+def _decoded(name: str, on_text: OnText) -> OnData:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def listen(self, loop: asyncio.AbstractEventLoop, on_text: OnText) -> None:
-        self._loop = loop
-        self._on_text = on_text
-        self.resume()
+    def take(data: bytes) -> None:
+        text = decoder.decode(data, final=not data)
+        if text:
+            on_text(name, text)
 
-    def pause(self) -> None:
-        if self._is_open and self._loop is not None:
-            self._loop.remove_reader(self._descriptor)
-
-    def resume(self) -> None:
-        if self._is_open and self._loop is not None:
-            self._loop.add_reader(self._descriptor, self._read, limits.PROCESS_OUTPUT_BYTES)
-
-    def drain(self) -> None:
-        if not self._is_open:
-            return
-        left = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
-        while left > 0:
-            read = self._read(min(left, limits.PROCESS_OUTPUT_BYTES))
-            if read == 0:
-                return
-            left -= read
-
-    def _read(self, size: int) -> int:
-        if not self._is_open:
-            return 0
-        try:
-            data = os.read(self._descriptor, size)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            data = b""
-        text = self._decoder.decode(data, final=not data)
-        if not data:
-            self.close()
-        if text and self._on_text is not None:
-            self._on_text(self._name, text)
-        return len(data)
-
-    def close(self) -> None:
-        if self._is_open:
-            self.pause()
-            self._is_open = False
-            os.close(self._descriptor)
+    return take

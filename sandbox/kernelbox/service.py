@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import limits, usage
+from . import limits, ports, usage
 from .context import Context
+from .environment import requested
 from .errors import RequestError
 from .event_log import EventLog
 from .execution import Execution
@@ -15,6 +16,8 @@ from .inspection import inspect
 from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
+from .process_list import list_processes
+from .processes import Processes
 from .reaper import Reaper
 from .search import Search
 from .transfer import Transfer
@@ -42,6 +45,7 @@ class Service:
         self._tree = Tree(self._paths)
         self._watch = Watch(loop, self._paths)
         self._pictures = Pictures(loop, self._reaper)
+        self._processes = Processes(loop, self._reaper, self._paths)
         self._search = Search(loop, self._reaper, self._paths)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
@@ -114,6 +118,22 @@ class Service:
                 return await self._search.search(params)
             case "file.changes":
                 return await self._watch.changes(params)
+            case "process.start":
+                return await self._processes.start(params)
+            case "process.follow":
+                return await self._processes.follow(params, transfer)
+            case "process.write":
+                return await self._processes.write(params, transfer)
+            case "process.kill":
+                return await self._processes.kill(params)
+            case "process.get":
+                return await self._processes.get(params)
+            case "process.forget":
+                return self._processes.forget(params)
+            case "process.list":
+                return self._list_processes()
+            case "port.wait":
+                return await ports.wait_for(params, self._loop)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
             case "usage":
@@ -134,7 +154,7 @@ class Service:
                 context_id,
                 language=params["language"],
                 cwd=self._working_folder(params.get("cwd") or HOME),
-                env=_environment(params),
+                env=requested(params),
                 name=params.get("name"),
                 start_timeout_s=float(params.get("start_timeout_s") or limits.START_TIMEOUT_S),
                 loop=self._loop,
@@ -150,6 +170,13 @@ class Service:
                 known.delete()
             raise
         return known.describe()
+
+    def _list_processes(self) -> Json:
+        """All that runs, whoever started it, without what is ours alone."""
+        contexts = {context.kernel_pid: context.context_id for context in self._contexts.values() if context.kernel_pid}
+        template_pid = self._launcher.template_pid
+        ours = {os.getpid(), template_pid, *self._processes.keepers()}
+        return list_processes(self._processes.members(), contexts, ours, template_pid)
 
     def _working_folder(self, cwd: str) -> str:
         path = self._paths.normal(cwd)
@@ -181,7 +208,7 @@ class Service:
             context.context_id,
             code,
             timeout_s,
-            _environment(params),
+            requested(params),
             EventLog(execution_id, context.context_id, send),
         )
         self._followed.add(execution_id)
@@ -230,12 +257,3 @@ class Service:
         if execution is None:
             raise RequestError("not_found", "there is no such execution")
         return execution
-
-
-def _environment(params: Json) -> dict[str, str]:
-    env = {str(name): str(value) for name, value in (params.get("env") or {}).items()}
-    try:
-        "".join((*env, *env.values())).encode()
-    except UnicodeEncodeError:
-        raise RequestError("invalid_argument", "the environment is not Unicode text") from None
-    return env

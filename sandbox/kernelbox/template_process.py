@@ -33,6 +33,11 @@ class TemplateProcess:
         self.packages: frozenset[str] = frozenset()
         self._start()
 
+    @property
+    def pid(self) -> int:
+        """0 where there is none now."""
+        return self._pid
+
     async def fork(self, kernel: str, connection_file: str, cwd: str, env: dict[str, str], words: int) -> int:
         """The pid of a new kernel process, whose end the reaper will see. OSError where there is none to be had in time."""
         if self._socket is None:

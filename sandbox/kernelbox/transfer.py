@@ -65,19 +65,26 @@ class Transfer:
     async def send_from(self, read: Callable[[int], bytes]) -> int:
         """Sends what `read` gives, a piece of at most so many bytes at a time, until it gives nothing."""
         sent = 0
-        self.has_sent = True
         while piece := read(limits.SEND_BYTES):
-            view = memoryview(piece)
-            while view:
-                while self._may_send <= 0:
-                    self._changed.clear()
-                    await self._changed.wait()
-                part = view[: self._may_send]
-                self._may_send -= len(part)
-                sent += len(part)
-                self._outbox.bulk([frames.encode(frames.DATA, self.stream, part)])
-                view = view[len(part) :]
-            # An interrupt that waits behind this piece must not wait behind the next one too.
-            await asyncio.sleep(0)
-        self._outbox.bulk([frames.encode(frames.END, self.stream)], hold=True)
+            await self.send(piece)
+            sent += len(piece)
+        self.end_sending()
         return sent
+
+    async def send(self, piece: bytes) -> None:
+        self.has_sent = True
+        view = memoryview(piece)
+        while view:
+            while self._may_send <= 0:
+                self._changed.clear()
+                await self._changed.wait()
+            part = view[: self._may_send]
+            self._may_send -= len(part)
+            self._outbox.bulk([frames.encode(frames.DATA, self.stream, part)])
+            view = view[len(part) :]
+        # An interrupt that waits behind this piece must not wait behind the next one too.
+        await asyncio.sleep(0)
+
+    def end_sending(self) -> None:
+        self.has_sent = True
+        self._outbox.bulk([frames.encode(frames.END, self.stream)], hold=True)

@@ -1,10 +1,12 @@
 """What the container uses, from its cgroup, version 1 or 2."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 _V1 = Path("/sys/fs/cgroup/memory")
 _V2 = Path("/sys/fs/cgroup")
+_ROOM_BYTES = 64 * 1024
 
 
 def oom_kills() -> int:
@@ -22,6 +24,24 @@ def free_processes() -> int:
     folder = Path("/sys/fs/cgroup/pids") if _V1.is_dir() else _V2
     bound = _number(folder / "pids.max")
     return bound - _number(folder / "pids.current") if bound else 2**31
+
+
+def refused_processes() -> int:
+    """How often this container was refused a process or thread, so far."""
+    for line in _read((Path("/sys/fs/cgroup/pids") if _V1.is_dir() else _V2) / "pids.events").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "max":
+            return int(value)
+    return 0
+
+
+def is_full(folder: str) -> bool:
+    """Whether its file system has no room for a file, or none for what is in one."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _ROOM_BYTES or status.f_favail == 0
 
 
 def free_memory() -> int:

@@ -3,18 +3,19 @@ import { ExecutionFold } from "../events/fold.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
+import { checkEnv } from "../sandboxes/environment.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
+import { settledWithin } from "../sandboxes/settled-within.ts";
 import { executionCancelledSchema, executionStartedSchema } from "../sandboxes/supervisor-schemas.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
 import { cleanCode } from "./clean-code.ts";
 import { checkCode, digestOf } from "./code.ts";
 import type { ContextRecord } from "./context-record.ts";
-import { type Contexts, checkEnv, contextError } from "./contexts.ts";
+import { type Contexts, contextError } from "./contexts.ts";
 import { Execution, type ExecutionIds, type ExecutionParts, unknownExecution } from "./execution.ts";
 import { checkExecutionEnv } from "./languages.ts";
 import { Losses, wasTold } from "./losses.ts";
-import { settledWithin } from "./settled-within.ts";
 
 export interface ExecuteRequest {
   code: string;

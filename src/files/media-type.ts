@@ -1,8 +1,8 @@
 import { fileTypeFromBuffer, supportedMimeTypes } from "file-type";
 import mime from "mime";
+import { characterBoundary, textOf } from "../events/utf8.ts";
 import { LIMITS } from "../limits.ts";
 import { pictureType } from "./picture-type.ts";
-import { characterBoundary, textOf } from "./utf8.ts";
 
 const UNKNOWN_TYPE = "application/octet-stream";
 const TEXT = "text/plain";

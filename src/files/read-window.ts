@@ -1,7 +1,7 @@
 import { KernelboxError } from "../errors.ts";
+import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, remainder, textOf } from "../events/utf8.ts";
 import { LIMITS } from "../limits.ts";
 import type { Source } from "./source.ts";
-import { CHARACTER_BYTES_MAX, characterBoundary, characterBytes, remainder, textOf } from "./utf8.ts";
 
 export interface LineWindow {
   content: string;

@@ -3,6 +3,7 @@ import { LIMITS } from "../limits.ts";
 import { sharedPath } from "../sandboxes/paths.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { ExecutionRecords } from "../store/execution-records.ts";
+import type { ProcessRecords } from "../store/process-records.ts";
 import type { SpooledText } from "../store/spooled-text.ts";
 import type { Caller, Files } from "./files.ts";
 import type { IdentifiedFiles } from "./identified-files.ts";
@@ -12,7 +13,7 @@ import { readBytes } from "./read-window.ts";
 import type { Source } from "./source.ts";
 import { fileUri, isResourceUri, parseUri, type ResourceAddress } from "./uris.ts";
 
-type StoredAddress = Exclude<ResourceAddress, { kind: "file" | "notebook" | "identified" }>;
+type StoredAddress = Exclude<ResourceAddress, { kind: "file" | "notebook" | "identified" | "process" }>;
 
 const PIECE_BYTES = 256 * 1024;
 
@@ -20,6 +21,7 @@ const PIECE_BYTES = 256 * 1024;
 export class Sources {
   readonly #files: Files;
   readonly #records: ExecutionRecords;
+  readonly #processes: ProcessRecords;
   readonly #identified: IdentifiedFiles;
   readonly #describe: (record: ExecutionRecord) => object | undefined;
 
@@ -27,11 +29,13 @@ export class Sources {
   constructor(parts: {
     files: Files;
     records: ExecutionRecords;
+    processes: ProcessRecords;
     identified: IdentifiedFiles;
     describe: (record: ExecutionRecord) => object | undefined;
   }) {
     this.#files = parts.files;
     this.#records = parts.records;
+    this.#processes = parts.processes;
     this.#identified = parts.identified;
     this.#describe = parts.describe;
   }
@@ -42,6 +46,7 @@ export class Sources {
     if (address === undefined) throw unknownResource();
     if (address.kind === "file") return await this.#file(target.sandboxId, target.path, caller);
     if (address.kind === "identified") return await this.#byId(target.path, address.fileId, caller);
+    if (address.kind === "process") return this.#processOutput(target.path, address, caller.principal);
     if (address.kind === "notebook") return await this.#notebook(address.contextId, caller.principal);
     return await this.#stored(target.path, address, caller.principal);
   }
@@ -129,6 +134,10 @@ export class Sources {
       const executions = this.#records.ofContext(address.contextId, principal);
       return executions.length === 0 ? undefined : executions.map(({ executionId, lastEvent }) => `${executionId}:${lastEvent}`).join();
     }
+    if (address.kind === "process") {
+      const record = this.#processes.find(address.processId, principal);
+      return record === undefined ? undefined : String(record[address.stream].bytes);
+    }
     const record = this.#records.find(address.executionId, principal);
     if (record === undefined) return undefined;
     return address.kind === "stream" ? String(record[address.stream].bytes) : `${record.lastEvent}:${record.outcome?.status ?? ""}`;
@@ -142,6 +151,14 @@ export class Sources {
       "There is no history of this context: nothing ran in it, or what did made room for newer executions.",
       "Use list_contexts to see which contexts there are; the notebook begins with the first code that runs.",
     );
+  }
+
+  #processOutput(uri: string, { processId, stream }: Extract<ResourceAddress, { kind: "process" }>, principal: string): Source {
+    const record = this.#processes.find(processId, principal);
+    if (record === undefined) throw unknownResource();
+    const text = record[stream];
+    const base = { uri, sandboxId: record.sandboxId, path: uri, fileId: null, modifiedAt: null, mode: null };
+    return { ...base, sizeBytes: text.bytes, mimeType: "text/plain", stream: streamText(text) };
   }
 
   async #stored(uri: string, address: StoredAddress, principal: string): Promise<Source> {

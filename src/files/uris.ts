@@ -7,6 +7,7 @@ export type ResourceAddress =
   | { kind: "execution"; executionId: string }
   | { kind: "stream"; executionId: string; stream: "stdout" | "stderr" }
   | { kind: "output"; executionId: string; n: number; type?: string }
+  | { kind: "process"; processId: string; stream: "stdout" | "stderr" }
   | { kind: "notebook"; contextId: string }
   /** A file by its id: one that is kept for the principal, or one in a sandbox. */
   | { kind: "identified"; fileId: string };
@@ -15,6 +16,7 @@ const SCHEME = "kernelbox://";
 const FILE = /^kernelbox:\/\/sandboxes\/([A-Za-z0-9_-]{1,40})\/files(\/.*)?$/;
 const EXECUTION =
   /^kernelbox:\/\/executions\/([A-Za-z0-9_-]{1,40})(?:\/(stdout|stderr)|\/outputs\/([1-9][0-9]{0,6})(?:\/([^/]{1,300}(?:\/|%2[Ff])[^/]{1,300}))?)?$/;
+const PROCESS = /^kernelbox:\/\/processes\/([A-Za-z0-9_-]{1,40})\/(stdout|stderr)$/;
 const NOTEBOOK = /^kernelbox:\/\/contexts\/([A-Za-z0-9_-]{1,40})\/notebook$/;
 
 const IDENTIFIED = /^kernelbox:\/\/files\/(file_[A-Za-z0-9_-]{1,40})$/;
@@ -40,6 +42,10 @@ export function outputUri(executionId: string, n: number): string {
   return `${executionUri(executionId)}/outputs/${n}`;
 }
 
+export function processStreamUri(processId: string, stream: "stdout" | "stderr"): string {
+  return `${SCHEME}processes/${processId}/${stream}`;
+}
+
 export function notebookUri(contextId: string): string {
   return `${SCHEME}contexts/${contextId}/notebook`;
 }
@@ -57,6 +63,8 @@ export function parseUri(uri: string): ResourceAddress | undefined {
   }
   const identified = IDENTIFIED.exec(uri);
   if (identified !== null) return { kind: "identified", fileId: identified[1] as string };
+  const process = PROCESS.exec(uri);
+  if (process !== null) return { kind: "process", processId: process[1] as string, stream: process[2] as "stdout" | "stderr" };
   const notebook = NOTEBOOK.exec(uri);
   if (notebook !== null) return { kind: "notebook", contextId: notebook[1] as string };
   const execution = EXECUTION.exec(uri);

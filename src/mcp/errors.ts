@@ -1,6 +1,6 @@
 import { type CallToolResult, ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from "@modelcontextprotocol/server";
 import type { ErrorCode, KernelboxError } from "../errors.ts";
-import { escaped } from "../files/quoted.ts";
+import { escaped } from "../events/quoted.ts";
 import { LIMITS } from "../limits.ts";
 import { jsonBytes, mostThatFit } from "../tools/reply-size.ts";
 

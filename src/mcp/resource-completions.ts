@@ -15,12 +15,14 @@ export function completions(services: Services, principal: string) {
   };
   const executionIds: Complete = (typed) => beginning(services.sources.executionIds(principal))(typed);
   const contextIds: Complete = (typed) => beginning(services.sources.notebooks(principal).map(({ contextId }) => contextId))(typed);
+  const processIds: Complete = (typed) => beginning(services.processes.ids(principal))(typed);
   const beginningOfShared: Complete = (typed) => beginning(services.identified.shared(principal).map(({ fileId }) => fileId))(typed);
   return {
     files: { sandbox_id: sandboxIds, path: paths },
     identified: { file_id: beginningOfShared },
     notebook: { context_id: contextIds },
     execution: { execution_id: executionIds },
+    processStream: { process_id: processIds, stream: beginning(["stdout", "stderr"]) },
     stream: { execution_id: executionIds, stream: beginning(["stdout", "stderr"]) },
   };
 }

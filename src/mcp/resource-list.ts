@@ -1,10 +1,10 @@
 import type { ListResourcesResult } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { legible } from "../events/quoted.ts";
 import { LISTED_ROOTS } from "../files/file-tree.ts";
 import type { Caller, FileEntry } from "../files/files.ts";
 import { typeOfName } from "../files/media-type.ts";
-import { legible } from "../files/quoted.ts";
 import { fileIdUri, fileUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import type { Services } from "../tools/define-tool.ts";

@@ -1,9 +1,9 @@
 import { type McpServer, type ReadResourceResult, ResourceTemplate } from "@modelcontextprotocol/server";
 import { KernelboxError } from "../errors.ts";
+import { textOf } from "../events/utf8.ts";
 import { typeOfContent } from "../files/media-type.ts";
 import { readBytes } from "../files/read-window.ts";
 import { readUnchanged } from "../files/unchanged.ts";
-import { textOf } from "../files/utf8.ts";
 import { LIMITS } from "../limits.ts";
 import type { Services } from "../tools/define-tool.ts";
 import { jsonBytes } from "../tools/reply-size.ts";
@@ -53,6 +53,13 @@ export function registerResources(server: McpServer, services: Services, princip
       complete.execution,
       "Form of an output",
       "By its media type.",
+    ],
+    [
+      "process_stream",
+      "kernelbox://processes/{process_id}/{stream}",
+      complete.processStream,
+      "Output of a process",
+      "All that it wrote to stdout or stderr, raw, also while it runs.",
     ],
   ];
   for (const [name, template, complete, title, description] of templates) {

@@ -44,8 +44,8 @@ export class SpooledText {
   }
 
   /** Calls must not overlap. Never rejects: what cannot be kept is counted, and nothing behind a hole is kept. */
-  async append(text: string): Promise<void> {
-    const bytes = Buffer.from(text);
+  async append(text: string | Buffer): Promise<void> {
+    const bytes = typeof text === "string" ? Buffer.from(text) : text;
     const taken = this.#droppedBytes > 0 ? 0 : this.#budget.take(bytes.length);
     this.#droppedBytes += bytes.length - taken;
     if (taken === 0) return;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import { defineTool } from "./define-tool.ts";
-import { sandboxId } from "./fields.ts";
+import { itsSandboxId } from "./fields.ts";
 
 export const cancelExecution = defineTool({
   name: "cancel_execution",
@@ -10,7 +10,7 @@ export const cancelExecution = defineTool({
     "Stop code that runs, or drop code that waits its turn, by execution_id or by the context it runs in. The code is interrupted first, so that variables are kept; " +
     "code that does not react is killed with its kernel, and then they are lost: the reply says which.",
   effect: "write_idempotent",
-  input: { execution_id: z.string().max(40).optional(), context_id: z.string().max(40).optional(), sandbox_id: sandboxId },
+  input: { execution_id: z.string().max(40).optional(), context_id: z.string().max(40).optional(), sandbox_id: itsSandboxId },
   output: {
     execution_id: z.string(),
     outcome: z.enum(["stopped", "dropped", "already_ended"]),

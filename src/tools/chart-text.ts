@@ -1,5 +1,5 @@
 import type { Chart, ChartSeries, Figure } from "../events/chart.ts";
-import { legible, quoted } from "../files/quoted.ts";
+import { legible, quoted } from "../events/quoted.ts";
 import { LIMITS } from "../limits.ts";
 
 /** A chart for those who read text: what it is, and its data in so many rows as a reader takes in. */

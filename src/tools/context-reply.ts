@@ -1,5 +1,5 @@
 import type { Context } from "../contexts/contexts.ts";
-import { quoted } from "../files/quoted.ts";
+import { quoted } from "../events/quoted.ts";
 
 /** A context in the names of the tool contract. */
 export function contextFields(context: Context) {

@@ -22,7 +22,8 @@ export const createContext = defineTool({
     name: z.string().min(1).max(LIMITS.nameCharacters).optional().describe("A name of yours, shown in lists."),
     sandbox_id: sandboxId,
   },
-  output: contextOutput,
+  output: { ...contextOutput, incarnation: z.number().describe("+1 whenever the kernel was replaced, so variables are gone.") },
+  isOpen: true,
   run: async (input, { services, principal, signal }) => {
     const request = { sandboxId: input.sandbox_id, language: input.language, cwd: input.cwd, env: input.env, name: input.name };
     const context = await services.contexts.create(request, principal, signal);

@@ -4,15 +4,16 @@ import type { Contexts } from "../contexts/contexts.ts";
 import type { Executions } from "../contexts/executions.ts";
 import type { LanguageName } from "../contexts/languages.ts";
 import { KernelboxError } from "../errors.ts";
+import { legible } from "../events/quoted.ts";
 import type { FileChanges } from "../files/file-changes.ts";
 import type { FileTree } from "../files/file-tree.ts";
 import type { Files } from "../files/files.ts";
 import type { HostTransfers } from "../files/host/host-transfers.ts";
 import type { IdentifiedFiles } from "../files/identified-files.ts";
 import type { Pictures } from "../files/pictures.ts";
-import { legible } from "../files/quoted.ts";
 import type { Search } from "../files/search.ts";
 import type { Sources } from "../files/sources.ts";
+import type { Processes } from "../processes/processes.ts";
 import type { Profile } from "./profiles.ts";
 
 /** What tools may call. */
@@ -30,6 +31,7 @@ export interface Services {
   changes: FileChanges;
   sources: Sources;
   pictures: Pictures;
+  processes: Processes;
   hostTransfers: HostTransfers;
 }
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { quoted } from "../files/quoted.ts";
+import { quoted } from "../events/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { fileScope, localPath, path, sandboxId } from "./fields.ts";
 import { transferProgress } from "./progress.ts";

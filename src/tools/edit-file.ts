@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { escaped, quoted } from "../events/quoted.ts";
 import { editFile as edit } from "../files/edit-file.ts";
-import { escaped, quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool } from "./define-tool.ts";
 import { path, sandboxId } from "./fields.ts";

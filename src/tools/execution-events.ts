@@ -1,7 +1,7 @@
 import type { ExecutionReply } from "../contexts/executions.ts";
 import { clip } from "../events/bounded-text.ts";
+import { escaped } from "../events/quoted.ts";
 import { plainText } from "../events/terminal-text.ts";
-import { escaped } from "../files/quoted.ts";
 import { outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { jsonBytes } from "./reply-size.ts";

@@ -2,11 +2,18 @@ import * as z from "zod";
 
 /** What `execute_code` answers, as fields. */
 
-const truncation = z.strictObject({
+export const truncation = z.strictObject({
   field: z.string(),
   shown_bytes: z.number(),
   total_bytes: z.number(),
   rest: z.string().describe("Reads with read_file."),
+});
+
+export const changedFile = z.strictObject({
+  path: z.string(),
+  change: z.enum(["created", "modified"]),
+  size_bytes: z.number(),
+  uri: z.string(),
 });
 
 export const executionOutput = {
@@ -34,7 +41,7 @@ export const executionOutput = {
       chart: z.unknown().describe("The figure as data, or null."),
     }),
   ),
-  files: z.array(z.strictObject({ path: z.string(), change: z.enum(["created", "modified"]), size_bytes: z.number(), uri: z.string() })),
+  files: z.array(changedFile),
   state: z.strictObject({
     incarnation: z.number(),
     variables: z.enum(["kept", "lost"]),

@@ -1,10 +1,11 @@
 import type { Figure } from "../events/chart.ts";
+import { legible, quoted } from "../events/quoted.ts";
 import type { ExecutionResult } from "../events/result.ts";
 import { isShownPicture } from "../files/media-type.ts";
-import { legible, quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 import { chartText } from "./chart-text.ts";
 import type { ExecutionFields } from "./execution-output.ts";
+import { fenced } from "./fenced.ts";
 
 const HEADLINES = {
   ok: "Ran to its end",
@@ -64,11 +65,4 @@ function errorText(error: { name: string; value: string; traceback: string }): s
   // A syntax error's place is in its traceback already.
   const bare = last.replace(/ \([^()\n]{1,200}, line \d+\)$/, "");
   return error.traceback.includes(bare) ? error.traceback : `${error.traceback.trimEnd()}\n${last}`;
-}
-
-/** A fence longer than any in the text, so that the text cannot end its own block. */
-function fenced(name: string, text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${name}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}`;
 }

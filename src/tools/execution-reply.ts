@@ -1,7 +1,7 @@
 import type { ExecutionReply } from "../contexts/executions.ts";
 import { CHART_TYPE, type Figure } from "../events/chart.ts";
+import { legible } from "../events/quoted.ts";
 import type { Output, StreamText } from "../events/result.ts";
-import { legible } from "../files/quoted.ts";
 import { fileUri, outputUri, streamUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { chartText } from "./chart-text.ts";

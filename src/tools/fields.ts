@@ -5,6 +5,8 @@ import { LIMITS } from "../limits.ts";
 /** Arguments and results that several tools have in common: one name, one meaning, one description. */
 
 export const sandboxId = z.string().max(40).optional().describe("Leave out to use your own sandbox.");
+/** Where another id says the sandbox, and this one is only checked. */
+export const itsSandboxId = z.string().max(40).optional();
 export const contextId = z.string().max(40).describe("From create_context, list_contexts or an execute_code reply.");
 /** Where another argument has said already what a path is. */
 export const furtherPath = z.string().min(1).max(LIMITS.uriCharacters);
@@ -15,17 +17,13 @@ export const mode = z.string().regex(/^0?[0-7]{3}$/, "three octal digits, like 6
 export const localPath = z.string().max(LIMITS.pathBytes).describe("On the user's machine, in a folder that --allow-dir names.");
 export const fileScope = z.enum(["sandbox", "shared"]).default("sandbox");
 export const env = z.record(z.string(), z.string()).describe("Environment variables.");
+export const processId = z.string().max(40).describe("From a run_command reply.");
 export const language = z.enum(LANGUAGE_NAMES, { error: `the languages are ${LANGUAGE_NAMES.join(", ")}` });
 
+/** The fields of a context that programs need; a reply has more. */
 export const contextOutput = {
   context_id: z.string(),
-  sandbox_id: z.string(),
   language: z.string(),
-  cwd: z.string(),
-  name: z.string().nullable(),
-  incarnation: z.number().describe("+1 whenever the kernel was replaced, so variables are gone."),
+  incarnation: z.number(),
   state: z.enum(["idle", "busy", "starting", "dead"]),
-  queued: z.number(),
-  created_at: z.string(),
-  last_activity_at: z.string().nullable(),
 };

@@ -4,7 +4,7 @@ import { notebookUri } from "../files/uris.ts";
 import { LIMITS } from "../limits.ts";
 import { contextFields, contextText } from "./context-reply.ts";
 import { defineTool } from "./define-tool.ts";
-import { contextId, contextOutput, sandboxId } from "./fields.ts";
+import { contextId, contextOutput, itsSandboxId } from "./fields.ts";
 import { inspectionFields, inspectionOutput, inspectionText } from "./inspection-reply.ts";
 
 const place = z
@@ -21,7 +21,7 @@ export const getContext = defineTool({
   effect: "read",
   input: {
     context_id: contextId,
-    sandbox_id: sandboxId,
+    sandbox_id: itsSandboxId,
     include: z
       .array(z.enum(["variables", "packages", "usage"]))
       .max(3)
@@ -30,6 +30,7 @@ export const getContext = defineTool({
     inspect: place,
   },
   output: { ...contextOutput, history: z.string().describe("Its notebook; reads with read_file."), ...inspectionOutput },
+  isOpen: true,
   run: async (input, { services, principal, signal }) => {
     const handle = { contextId: input.context_id, sandboxId: input.sandbox_id };
     const context = await services.contexts.get(handle, principal, signal);

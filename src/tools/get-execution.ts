@@ -4,7 +4,7 @@ import { LIMITS } from "../limits.ts";
 import { type Block, defineTool } from "./define-tool.ts";
 import { eventsPage } from "./execution-events.ts";
 import { executionReply, roomBeside } from "./execution-reply.ts";
-import { sandboxId } from "./fields.ts";
+import { itsSandboxId } from "./fields.ts";
 import { progressOf } from "./progress.ts";
 import { blocksBytes, jsonBytes } from "./reply-size.ts";
 import type { Fit } from "./shown-pictures.ts";
@@ -20,7 +20,7 @@ export const getExecution = defineTool({
     execution_id: z.string().max(40),
     wait_s: z.number().min(0).max(LIMITS.waitSeconds).default(0),
     after_event: z.number().int().min(0).optional(),
-    sandbox_id: sandboxId,
+    sandbox_id: itsSandboxId,
   },
   output: {
     status: z.string(),

@@ -1,5 +1,5 @@
 import { KernelboxError } from "../errors.ts";
-import { legible } from "../files/quoted.ts";
+import { legible } from "../events/quoted.ts";
 import { cancelExecution } from "./cancel-execution.ts";
 import { createContext } from "./create-context.ts";
 import { nearest, type Tool } from "./define-tool.ts";
@@ -9,18 +9,23 @@ import { editFile } from "./edit-file.ts";
 import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
+import { getProcess } from "./get-process.ts";
+import { killProcess } from "./kill-process.ts";
 import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
+import { listProcesses } from "./list-processes.ts";
 import { makeDirectory } from "./make-directory.ts";
 import { moveFile } from "./move-file.ts";
 import type { Profile } from "./profiles.ts";
 import { readFile } from "./read-file.ts";
 import { removeFile } from "./remove-file.ts";
 import { restartContext } from "./restart-context.ts";
+import { runCommand } from "./run-command.ts";
 import { searchFiles } from "./search-files.ts";
 import { statFile } from "./stat-file.ts";
 import { uploadFile } from "./upload-file.ts";
 import { writeFile } from "./write-file.ts";
+import { writeProcessInput } from "./write-process-input.ts";
 
 /** All tools, in the order in which hosts list them. */
 export const TOOLS: readonly Tool[] = [
@@ -37,12 +42,17 @@ export const TOOLS: readonly Tool[] = [
   listDirectory,
   uploadFile,
   downloadFile,
+  runCommand,
+  getProcess,
+  killProcess,
   editFile,
   statFile,
   makeDirectory,
   moveFile,
   removeFile,
   searchFiles,
+  listProcesses,
+  writeProcessInput,
 ];
 
 /** Those of the profiles, in the same order. */

@@ -1,22 +1,12 @@
 import * as z from "zod";
 import type { Inspection, Usage } from "../contexts/inspection.ts";
 import { memoryText } from "../events/loss-message.ts";
-import { legible, quoted } from "../files/quoted.ts";
+import { legible, quoted } from "../events/quoted.ts";
 
 /** What is in a context, in the names of the tool contract and as text. */
 
-/** Hosts pay for each word of a schema in every conversation, so what the fields below hold is not spelt out in it. */
-const facts = z.record(z.string(), z.unknown());
-
-export const inspectionOutput = {
-  current_cwd: z.string().nullable(),
-  variables: z.array(facts).nullable(),
-  packages: z.array(facts).nullable(),
-  usage: facts.nullable(),
-  completions: facts.nullable(),
-  inspection: facts.nullable(),
-  notices: z.array(z.string()),
-};
+/** Hosts pay for each word of a schema in every conversation: a reply has more than is spelt out here. */
+export const inspectionOutput = { variables: z.array(z.looseObject({ name: z.string() })).nullable() };
 
 export function inspectionFields({ currentCwd, variables, packages, usage, completions, inspection, notices }: Inspection) {
   return {

@@ -15,7 +15,7 @@ export const listContexts = defineTool({
     limit: z.int().min(1).max(LIMITS.listEntries.max).default(50),
     cursor: z.string().max(200).optional().describe("next_cursor of the reply before."),
   },
-  output: { contexts: z.array(z.strictObject(contextOutput)), next_cursor: z.string().nullable() },
+  output: { contexts: z.array(z.looseObject(contextOutput)), next_cursor: z.string().nullable() },
   run: async (input, { services, principal, signal }) => {
     const all = await services.contexts.list(input.sandbox_id, principal, signal);
     const { items, nextCursor } = page(all, (context) => context.contextId, input);

@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { quoted } from "../events/quoted.ts";
 import type { FileEntry, Listing } from "../files/files.ts";
-import { quoted } from "../files/quoted.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";
 import { path, sandboxId } from "./fields.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { quoted } from "../files/quoted.ts";
+import { quoted } from "../events/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { mode, path, sandboxId } from "./fields.ts";
 import { entryFields, entryOutput } from "./file-entry.ts";

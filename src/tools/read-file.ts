@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { quoted } from "../events/quoted.ts";
 import type { Caller } from "../files/files.ts";
 import { typeOfContent } from "../files/media-type.ts";
 import { pictureType } from "../files/picture-type.ts";
 import type { Pictures } from "../files/pictures.ts";
-import { quoted } from "../files/quoted.ts";
 import { readBytes, readCharacters, readLines } from "../files/read-window.ts";
 import type { Source } from "../files/source.ts";
 import { readUnchanged } from "../files/unchanged.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { escaped, quoted } from "../files/quoted.ts";
+import { escaped, quoted } from "../events/quoted.ts";
 import type { Match, SearchResult } from "../files/search.ts";
 import { LIMITS } from "../limits.ts";
 import { defineTool, type ToolReply } from "./define-tool.ts";

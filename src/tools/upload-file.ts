@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { quoted } from "../events/quoted.ts";
 import type { HostUploaded } from "../files/host/host-transfers.ts";
-import { quoted } from "../files/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { fileScope, localPath, path, sandboxId } from "./fields.ts";
 import { transferProgress } from "./progress.ts";

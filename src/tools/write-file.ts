@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
-import { quoted } from "../files/quoted.ts";
+import { quoted } from "../events/quoted.ts";
 import { defineTool } from "./define-tool.ts";
 import { mode, path, sandboxId } from "./fields.ts";
 

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type Extract, extract, type Pack, pack } from "tar-stream";
 import { KernelboxError } from "../../errors.ts";
+import { legible } from "../../events/quoted.ts";
 import { LIMITS } from "../../limits.ts";
-import { legible } from "../quoted.ts";
 import { badArchive, boundedTar, tooMany } from "./tar-bounds.ts";
 
 /** The writer of tars counts seconds in 32 bits, with a sign. */

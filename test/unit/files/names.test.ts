@@ -3,11 +3,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { KernelboxError } from "../../../src/errors.ts";
-import { legible, quoted } from "../../../src/files/quoted.ts";
+import { legible, quoted } from "../../../src/events/quoted.ts";
+import { characterBoundary } from "../../../src/events/utf8.ts";
 import { decodeText, readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
 import type { Source } from "../../../src/files/source.ts";
 import { executionUri, fileTarget, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
-import { characterBoundary } from "../../../src/files/utf8.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { absolutePath } from "../../../src/sandboxes/paths.ts";
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { CHARACTER_BYTES_MAX } from "../../../src/events/utf8.ts";
 import { readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
 import type { Source } from "../../../src/files/source.ts";
-import { CHARACTER_BYTES_MAX } from "../../../src/files/utf8.ts";
 import { LIMITS } from "../../../src/limits.ts";
 
 /** Gives its bytes in pieces that end wherever `cuts` say, as pipes and the channel do. */
