@@ -329,6 +329,7 @@ class Process:
             "process_id": self.process_id,
             "pid": self.pid,
             "is_running": self.is_running,
+            "has_left": not self.is_running and bool(self.members()),
             "is_over": self.is_said,
             "exit_code": self.exit_code,
             "signal": None if self.exit_signal is None else _name(self.exit_signal),

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import limits
 from .environment import ENVIRONMENT, requested
-from .errors import RequestError
+from .errors import RequestError, from_os_error
 from .paths import HOME, Paths
 from .process import Process
 from .reaper import Reaper
@@ -97,8 +97,9 @@ class Processes:
     def _folder(self, cwd: str) -> int:
         try:
             return self._paths.open(self._paths.normal(cwd), os.O_RDONLY | os.O_DIRECTORY)
-        except RequestError as error:
-            raise RequestError(error.code, error.message, {**(error.details or {}), "part": "cwd"}) from None
+        except (OSError, RequestError) as error:
+            refusal = from_os_error(error) if isinstance(error, OSError) else error
+            raise RequestError(refusal.code, refusal.message, {**(refusal.details or {}), "part": "cwd"}) from None
 
     def _forget_old(self) -> None:
         """Those that ended are kept for a server that was away: so many, and so long."""

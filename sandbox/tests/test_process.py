@@ -21,7 +21,7 @@ class Given:
 
     def __init__(self, *pieces: bytes):
         self.pieces = list(pieces)
-        self.sent = b""
+        self._sent = []
         self.is_held = asyncio.Event()
         self.is_held.set()
 
@@ -30,23 +30,25 @@ class Given:
 
     async def send(self, piece):
         await self.is_held.wait()
-        self.sent += piece
+        self._sent.append(piece)
         await asyncio.sleep(0)
 
     def end_sending(self):
         pass
 
+    @property
+    def sent(self):
+        return b"".join(self._sent)
+
     def streams(self):
         """What came on each, and whether every byte was at its offset."""
-        streams = {1: b"", 2: b""}
-        at = 0
-        while at < len(self.sent):
-            stream, offset, size = _RECORD.unpack_from(self.sent, at)
-            at += _RECORD.size
+        streams = {1: bytearray(), 2: bytearray()}
+        for record in self._sent:
+            stream, offset, size = _RECORD.unpack_from(record)
             assert offset == len(streams[stream]), f"{offset} is not {len(streams[stream])}"
-            streams[stream] += self.sent[at : at + size]
-            at += size
-        return streams[1], streams[2]
+            streams[stream] += record[_RECORD.size :]
+            assert size == len(record) - _RECORD.size
+        return bytes(streams[1]), bytes(streams[2])
 
 
 class ProcessTest(unittest.IsolatedAsyncioTestCase):

@@ -39,7 +39,6 @@ function words({ code, details }: KernelboxError, program: string): [message: st
     return ["The sandbox has no room for another process.", "End some with kill_process; list_processes shows them."];
   if (code === "not_found") return ["The process is not there any more.", "list_processes shows what runs."];
   if (details?.part === "signal") return ["There is no such signal.", "Use a name like TERM, INT, HUP, USR1, STOP, CONT or KILL."];
-  if (details?.part === "terminal")
-    return ["Only a process that was started with pty has a terminal, while it runs.", "Leave out resize."];
+  if (details?.part === "terminal") return ["Only a process that was started with pty has a terminal, while it runs.", "Leave out resize."];
   return undefined;
 }

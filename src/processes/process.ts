@@ -13,6 +13,7 @@ export const ENDERS = ["timeout", "kill_process", "cancelled", "out_of_memory", 
 export const processSchema = z.object({
   pid: z.number().int().nonnegative(),
   is_running: z.boolean(),
+  has_left: z.boolean(),
   is_over: z.boolean(),
   exit_code: z.number().int().min(0).max(255).nullable(),
   signal: z
@@ -49,6 +50,8 @@ export class Process {
   readonly sandbox: Sandbox;
   /** Settles when the command has ended and all that it said before is stored. */
   readonly ended: Promise<void>;
+  /** Settles when nothing of it runs any more. */
+  readonly over: Promise<void>;
   #facts: ProcessFacts;
   #isOver = false;
   #lostBytes: Record<StreamName, number> = { stdout: 0, stderr: 0 };
@@ -64,7 +67,7 @@ export class Process {
     this.ended = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    void this.#follow().finally(onOver);
+    this.over = this.#follow().finally(onOver);
   }
 
   get facts(): ProcessFacts {
@@ -161,6 +164,7 @@ export class Process {
     if (is_running) {
       const ended = {
         is_running: false,
+        has_left: false,
         ended_at: new Date().toISOString(),
         reason: "sandbox_lost",
         duration_ms: since(started_at),

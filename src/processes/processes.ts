@@ -156,12 +156,13 @@ export class Processes {
   /** How many bytes went to its stdin. Throws where not all did: how many is in the details. */
   async write(request: ProcessInputRequest, caller: Waiter): Promise<number> {
     const process = this.#find(request, caller.principal);
+    if (!process.isRunning) throw hasEnded();
     const params = { process_id: request.processId, close: request.close, ...terminalParams(request.terminal) };
     const body = request.data === "" ? [] : [Buffer.from(request.data)];
     const written = await this.#ask(process, "process.write", params, writtenSchema, { body, signal: caller.signal });
     if (written.is_whole) return written.written_bytes;
     const details = { written_bytes: written.written_bytes };
-    if (!written.is_running) throw new KernelboxError("invalid_argument", "The process has ended.", "get_process tells how.", { details });
+    if (!written.is_running) throw hasEnded(details);
     if (!written.has_input) {
       throw new KernelboxError(
         "invalid_argument",
@@ -185,7 +186,7 @@ export class Processes {
     const process = this.#find(handle, caller.principal);
     if (!process.isOver) await this.#kill(process, signal, graceSeconds, "kill_process");
     // What it said last is on its way.
-    if (!process.facts.is_running || ENDING.has(signal)) await settledWithin(process.ended, LIMITS.requestMs, caller.signal);
+    if (ENDING.has(signal)) await settledWithin(process.over, LIMITS.processOverMs, caller.signal);
     return await this.#reply(process);
   }
 
@@ -288,7 +289,7 @@ export class Processes {
       record: process.record,
       facts: process.facts,
       lostBytes: { stdout: process.lostBytes("stdout"), stderr: process.lostBytes("stderr") },
-      isAlive: !process.isOver,
+      isAlive: process.isRunning || (!process.isOver && process.facts.has_left),
       usage,
       hasMatched: null,
     };
@@ -318,6 +319,12 @@ export class Processes {
     }
     return process;
   }
+}
+
+function hasEnded(details?: Record<string, unknown>): KernelboxError {
+  return new KernelboxError("invalid_argument", "The process has ended: nothing reads its stdin.", "get_process tells how it ended.", {
+    ...(details === undefined ? {} : { details }),
+  });
 }
 
 /** After these the supervisor kills what is still there. */

@@ -52,6 +52,16 @@ const CALLS: Call[] = [
   call("move_file", { source: "notes/a.txt", destination: "more/b.txt" }, { path: "/home/user/more/b.txt", type: "file" }),
   call("upload_file", () => ({ local_path: join(folder, "in.csv"), path: "in.csv" }), { path: "/home/user/in.csv", size_bytes: 8 }),
   call("download_file", () => ({ path: "in.csv", local_path: join(folder, "out.csv"), overwrite: true }), { size_bytes: 8 }),
+  call("run_command", { command: "read line; echo $line; sleep 100", background: true }, { status: "running", exit_code: null }),
+  call("write_process_input", ({ run_command }) => ({ process_id: run_command?.structured.process_id, data: "hello\n" }), {
+    written_bytes: 6,
+  }),
+  call("get_process", ({ run_command }) => ({ process_id: run_command?.structured.process_id, wait_s: 10, wait_for: { text: "hello" } }), {
+    matched: true,
+    stdout: "hello\n",
+  }),
+  call("list_processes", {}, { more: 0, next_cursor: null }),
+  call("kill_process", ({ run_command }) => ({ process_id: run_command?.structured.process_id }), { status: "killed" }),
   call("remove_file", { path: "more", recursive: true }, { path: "/home/user/more", removed: true }),
 ];
 

@@ -255,7 +255,7 @@ describe("limits of a command", () => {
     await using small = await startClient(undefined, ["--memory", "512", "--workspace", "64", "--pool", "0"]);
     await small.run("kept = 1");
     const { structured, text } = await small.call("run_command", {
-      command: "python -c 'x = [bytes(1 << 20) * 1 for _ in range(2000)]; print(sum(map(len, x)))'",
+      command: "python -c 'x = [b\"x\" * (1 << 20) for _ in range(2000)]; print(sum(map(len, x)))'",
     });
     expect(structured).toMatchObject({ status: "killed", signal: "KILL", ended_by: "out_of_memory" });
     expect(text).toContain("memory");
@@ -315,7 +315,7 @@ describe("bad input", () => {
     ["a NUL", { command: "echo \0" }, "invalid_argument", /NUL/, /file/],
     ["a cwd that is a file", { command: "ls", cwd: "a-file" }, "invalid_argument", /cwd/, /home/],
     ["a cwd that is not there", { command: "ls", cwd: "nowhere" }, "not_found", /folder/, /make_directory/],
-    ["a cwd outside", { command: "ls", cwd: "/etc" }, "permission_denied", /cwd/, /home/],
+    ["a cwd outside", { command: "ls", cwd: "/etc" }, "permission_denied", /outside/, /home/],
     ["a folder as a program", { argv: ["/home"] }, "permission_denied", /may not be run/, /chmod/],
     ["no time", { command: "ls", timeout_s: 0 }, "invalid_argument", /timeout_s/, /./],
     ["too much time", { command: "ls", timeout_s: 3_601 }, "invalid_argument", /timeout_s/, /./],
