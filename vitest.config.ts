@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** A container start, an image look-up and a kernel start fit into this with a machine that is busy. */
 const SLOW_MS = 120_000;
@@ -15,10 +16,24 @@ const project = (name: string, include: string[], slow: boolean, exclude: string
   },
 });
 
+/** The longest files: one that began last would run alone at the end. */
+const FIRST = ["sandbox/supervisor", "e2e/pool", "e2e/resources", "e2e/executions", "sandbox/channel", "e2e/languages"];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = FIRST.findIndex((name) => moduleId.endsWith(`test/${name}.test.ts`));
+      return at === -1 ? FIRST.length : at;
+    };
+    return [...files].sort((a, b) => place(a) - place(b));
+  }
+}
+
 export default defineConfig({
   test: {
-    // Tests mostly wait for containers, which share two cores: more files at once would only make each slower.
-    maxWorkers: 2,
+    // Tests mostly wait for containers, which share two cores.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       project("unit", ["test/unit/**/*.test.ts", "test/architecture.test.ts"], false, ["test/unit/setup/**"]),
       // The scripts, on made-up machines: without Docker too, but half a minute.
