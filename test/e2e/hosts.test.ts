@@ -18,6 +18,9 @@ const TOOLS = [
   "list_directory",
   "upload_file",
   "download_file",
+  "run_command",
+  "get_process",
+  "kill_process",
 ];
 
 describe.each(HOSTS)("a host with %s", (host) => {
@@ -33,6 +36,7 @@ describe.each(HOSTS)("a host with %s", (host) => {
       "kernelbox://executions/{execution_id}/{stream}",
       "kernelbox://executions/{execution_id}/outputs/{n}",
       "kernelbox://executions/{execution_id}/outputs/{n}/{+type}",
+      "kernelbox://processes/{process_id}/{stream}",
     ]);
     expect((await client.client.listResources()).resources).toEqual([]);
   });
