@@ -118,7 +118,9 @@ export const LIMITS = {
   messageBytes: 32 * MiB,
   /** Levels of nested JSON that are taken from a sandbox; a value with more is left out. Its own bound is below. */
   jsonDepth: 200,
-  creditBytes: 1 * MiB,
+  /** What may be on its way of one transfer: to a sandbox and from it. The supervisor's bounds, which say why. */
+  sendCreditBytes: 4 * MiB,
+  receiveCreditBytes: 1 * MiB,
   openRequests: 256,
   /** Bytes that may wait for the container's stdin before writers are held back. */
   channelWriteBytes: 4 * MiB,

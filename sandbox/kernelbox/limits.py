@@ -7,7 +7,9 @@ PROTOCOL_VERSION = 1
 
 FRAME_BYTES = 256 * KIB
 MESSAGE_BYTES = 32 * MIB
-CREDIT_BYTES = 1 * MIB
+# What may be on its way of one transfer. To us more, since a full pipe keeps us busy; from us it would only fill the engine's memory.
+RECEIVE_CREDIT_BYTES = 4 * MIB
+SEND_CREDIT_BYTES = 1 * MIB
 READ_BYTES = 256 * KIB
 # A piece of a transfer that is sent: 100 MB take 120 ms of processor time in such pieces, and 190 in those of a whole frame.
 SEND_BYTES = 64 * KIB
@@ -92,7 +94,7 @@ ENDED_PROCESS_S = 600.0
 PROCESS_START_S = 10.0
 # Of a stream: what waits to be sent before its writer is held back, and what was sent and may not have arrived.
 PROCESS_UNSENT_BYTES = 256 * KIB
-PROCESS_SENT_BYTES = CREDIT_BYTES
+PROCESS_SENT_BYTES = SEND_CREDIT_BYTES
 # How long one request may wait for more of it, or for a port; and for the process to read its stdin.
 PROCESS_WAIT_S = 25.0
 PROCESS_INPUT_S = 5.0

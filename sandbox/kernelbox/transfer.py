@@ -18,11 +18,11 @@ class Transfer:
         self._outbox = outbox
         self._changed = asyncio.Event()
         self._received: deque[bytes] = deque()
-        self._may_receive = limits.CREDIT_BYTES
+        self._may_receive = limits.RECEIVE_CREDIT_BYTES
         self._consumed = 0
         self._is_ended = False
         self._is_overdrawn = False
-        self._may_send = limits.CREDIT_BYTES
+        self._may_send = limits.SEND_CREDIT_BYTES
 
     # Called by the channel.
 
@@ -56,7 +56,7 @@ class Transfer:
             await self._changed.wait()
         piece = self._received.popleft()
         self._consumed += len(piece)
-        if self._consumed >= limits.CREDIT_BYTES // 2:
+        if self._consumed >= limits.RECEIVE_CREDIT_BYTES // 2:
             self._may_receive += self._consumed
             self._outbox.control(frames.encode(frames.CREDIT, self.stream, self._consumed.to_bytes(4, "big")))
             self._consumed = 0

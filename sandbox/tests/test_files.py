@@ -117,20 +117,20 @@ class FilesTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_reading_stops_at_its_credit_and_goes_on_with_more(self):
         with open(self.there("large"), "wb") as file:
-            file.truncate(3 * limits.CREDIT_BYTES)
+            file.truncate(3 * limits.SEND_CREDIT_BYTES)
         wire = Wire()
         transfer = Transfer(1, wire)
         task = asyncio.create_task(self.files.read({"path": "large"}, transfer))
         await asyncio.sleep(0.05)
-        self.assertEqual(sum(len(frame) - 10 for frame in wire.frames), limits.CREDIT_BYTES)
-        transfer.credit(2 * limits.CREDIT_BYTES)
-        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], 3 * limits.CREDIT_BYTES)
+        self.assertEqual(sum(len(frame) - 10 for frame in wire.frames), limits.SEND_CREDIT_BYTES)
+        transfer.credit(2 * limits.SEND_CREDIT_BYTES)
+        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], 3 * limits.SEND_CREDIT_BYTES)
 
     async def test_a_writer_that_sends_past_its_credit_is_not_kept(self):
         transfer = Transfer(1, Wire())
-        for _ in range(limits.CREDIT_BYTES // limits.FRAME_BYTES + 3):
+        for _ in range(limits.RECEIVE_CREDIT_BYTES // limits.FRAME_BYTES + 3):
             transfer.data(bytes(limits.FRAME_BYTES))
-        self.assertLessEqual(sum(map(len, transfer._received)), limits.CREDIT_BYTES)
+        self.assertLessEqual(sum(map(len, transfer._received)), limits.RECEIVE_CREDIT_BYTES)
 
     async def test_lists_in_order_by_pages_with_odd_names(self):
         names = [b"a", b"a-b", b"a/x", b"a/y", b"b\nc", b"c%41", b"\xe9", b"\xff\xfe", b"\xff\xff"]
@@ -208,11 +208,11 @@ class FilesTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_file_that_shrinks_while_it_is_read_ends_the_transfer(self):
         with open(self.there("f"), "wb") as file:
-            file.truncate(2 * limits.CREDIT_BYTES)
+            file.truncate(2 * limits.SEND_CREDIT_BYTES)
         transfer = Transfer(1, Wire())
         task = asyncio.create_task(self.files.read({"path": "f"}, transfer))
         await asyncio.sleep(0.02)
         os.truncate(self.there("f"), 10)
-        transfer.credit(2 * limits.CREDIT_BYTES)
+        transfer.credit(2 * limits.SEND_CREDIT_BYTES)
         # One piece was read ahead of the credit.
-        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], limits.CREDIT_BYTES + limits.SEND_BYTES)
+        self.assertEqual((await asyncio.wait_for(task, 5))["sent_bytes"], limits.SEND_CREDIT_BYTES + limits.SEND_BYTES)

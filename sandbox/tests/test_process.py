@@ -153,7 +153,7 @@ class Running(ProcessTest):
     async def test_can_be_followed_again_from_where_a_server_lost_it(self):
         process_id = await self.bash("head -c 3000000 /dev/zero | tr '\\0' x; sleep 0.1; echo end")
         _, out, _ = await self.followed(process_id)
-        lost = len(out) - limits.CREDIT_BYTES
+        lost = len(out) - limits.SEND_CREDIT_BYTES
         given = Given()
         await self.processes.follow({"process_id": process_id, "stdout": lost, "wait_s": 5, "until_end": True}, given)
         _, offset, _ = _RECORD.unpack_from(given.sent, 0)

@@ -31,12 +31,12 @@ export class OpenRequest {
   readonly #isTransfer: boolean;
   #settle!: { resolve: (payload: Buffer) => void; reject: (error: KernelboxError) => void };
   #settled = false;
-  #mayReceive: number = LIMITS.creditBytes;
+  #mayReceive: number = LIMITS.receiveCreditBytes;
   #consumed = 0;
   #pending: Buffer[] = [];
   #isDelivering = false;
   #answer: Buffer | undefined;
-  #maySend: number = LIMITS.creditBytes;
+  #maySend: number = LIMITS.sendCreditBytes;
   #creditWaiter: (() => void) | undefined;
 
   constructor(call: CallOptions, wire: Wire) {
@@ -109,7 +109,7 @@ export class OpenRequest {
     if (this.#settled) return;
     this.#moved();
     this.#consumed += bytes;
-    if (this.#consumed < LIMITS.creditBytes / 2) return;
+    if (this.#consumed < LIMITS.receiveCreditBytes / 2) return;
     this.#mayReceive += this.#consumed;
     this.#wire.sendCredit(this.#consumed);
     this.#consumed = 0;

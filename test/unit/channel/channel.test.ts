@@ -221,10 +221,10 @@ describe("credit", () => {
     });
     const piece = Buffer.alloc(LIMITS.frameBytes);
     for (let n = 0; n < 3; n++) {
-      for (let at = 0; at < LIMITS.creditBytes; at += piece.length) peer.say(FRAME.data, 1, piece);
+      for (let at = 0; at < LIMITS.receiveCreditBytes; at += piece.length) peer.say(FRAME.data, 1, piece);
       await vi.advanceTimersByTimeAsync(1);
     }
-    expect(bytes).toBe(3 * LIMITS.creditBytes);
+    expect(bytes).toBe(3 * LIMITS.receiveCreditBytes);
     peer.say(FRAME.response, 1, { result: {} });
     await expect(request).resolves.toEqual({});
     channel.close();
@@ -234,7 +234,7 @@ describe("credit", () => {
     const channel = await open();
     const stuck = channel.request("read", {}, anything, { onData: () => new Promise(() => {}) });
     const failed = expect(stuck).rejects.toMatchObject({ code: "sandbox_lost" });
-    for (let at = 0; at <= LIMITS.creditBytes; at += LIMITS.frameBytes) peer.say(FRAME.data, 1, Buffer.alloc(LIMITS.frameBytes));
+    for (let at = 0; at <= LIMITS.receiveCreditBytes; at += LIMITS.frameBytes) peer.say(FRAME.data, 1, Buffer.alloc(LIMITS.frameBytes));
     await vi.advanceTimersByTimeAsync(1);
     await failed;
     const plain = channel.request("stat", {}, anything);
@@ -265,16 +265,16 @@ describe("credit", () => {
 
   it("holds our own bytes back, and a refusal before the end stops them", async () => {
     const channel = await open();
-    const body = Array.from({ length: 8 }, () => Buffer.alloc(LIMITS.creditBytes / 2));
+    const body = Array.from({ length: 8 }, () => Buffer.alloc(LIMITS.sendCreditBytes / 2));
     const request = channel.request("write", {}, anything, { body });
     const failed = expect(request).rejects.toMatchObject({ code: "limit_exceeded" });
     await vi.advanceTimersByTimeAsync(5);
     const sent = () => LIMITS.frameBytes * peer.received.filter(({ length }) => length >= LIMITS.frameBytes).length;
-    expect(sent()).toBe(LIMITS.creditBytes);
+    expect(sent()).toBe(LIMITS.sendCreditBytes);
     peer.say(FRAME.response, 1, { error: { code: "limit_exceeded", message: "full" } });
     await vi.advanceTimersByTimeAsync(5);
     await failed;
-    expect(sent()).toBe(LIMITS.creditBytes);
+    expect(sent()).toBe(LIMITS.sendCreditBytes);
     channel.close();
   });
 });
@@ -307,12 +307,12 @@ describe("a transfer with a stall deadline", () => {
 
   it("is renewed by what the other side consumes of ours, and by what we consume of theirs", async () => {
     const channel = await open();
-    const body = Array.from({ length: 20 }, () => Buffer.alloc(LIMITS.creditBytes));
+    const body = Array.from({ length: 20 }, () => Buffer.alloc(LIMITS.sendCreditBytes));
     const writing = channel.request("write", {}, anything, { stallMs, body });
     for (let n = 0; n < 20; n++) {
       await vi.advanceTimersByTimeAsync(slow);
       const credit = Buffer.alloc(4);
-      credit.writeUInt32BE(LIMITS.creditBytes);
+      credit.writeUInt32BE(LIMITS.sendCreditBytes);
       peer.say(FRAME.credit, 1, credit);
       peer.say(FRAME.pong, 0, Buffer.alloc(8));
     }
