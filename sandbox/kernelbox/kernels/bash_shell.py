@@ -22,7 +22,9 @@ _CODE, _CELL, _START, _REQUESTS, _REPORTS, _ENVIRONMENT, _STDERR = 200, 201, 202
 _START_COMMAND = '. /proc/self/fd/202; eval "$__kernelbox_loop"'
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REPORT_BYTES = 4_096
+# How often it is looked whether an interrupt was missed: by what runs in the shell, and then by the shell alone.
 _MISSED_LOOKS = 3
+_SHELL_LOOKS = 60
 _MISSED_S = 0.03
 # Python ignores these, and a child would inherit that.
 _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
@@ -126,9 +128,12 @@ class BashShell:
                 self._is_interrupt_due = False
                 self._signal(signal.SIGCONT)
                 self._signal(signal.SIGINT)
-                looks, look_at = _MISSED_LOOKS, time.monotonic() + _MISSED_S
+                looks, look_at = _MISSED_LOOKS + _SHELL_LOOKS, time.monotonic() + _MISSED_S
             elif looks > 0 and time.monotonic() >= look_at:
-                for pid in _missed_interrupt(self.pid):
+                # The shell again: it takes an interrupt that came just as its child ended by itself for one that the child has dealt with, and a
+                # loop of short commands goes on. What it waits for is not told again where it handles interrupts.
+                missed = _missed_interrupt(self.pid) if looks > _SHELL_LOOKS else ()
+                for pid in (self.pid, *missed):
                     _kill(pid, signal.SIGINT)
                 looks, look_at = looks - 1, time.monotonic() + _MISSED_S
             timeout_s = max(0.0, look_at - time.monotonic()) if looks > 0 else None
