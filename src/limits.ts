@@ -256,6 +256,8 @@ export const LIMITS = {
   processesPerSandbox: 50,
   /** How long one request to a sandbox waits for more of a process's output, or for a port. */
   processFollowSeconds: 20,
+  /** How often in a row it may fail before the process is given up. */
+  processFollowTries: 20,
   /** How long the last words of a process that was killed may take. */
   processOverMs: 5_000,
   killGraceSeconds: { default: 5, max: 30 },

@@ -234,8 +234,8 @@ class Process:
     async def _stop(self, number: int, grace_s: float) -> None:
         members = self.members()
         signal_all(members, number)
-        # What is stopped would not notice.
-        signal_all(members, signal.SIGCONT)
+        # What is stopped would not notice, and code can stop the keeper too.
+        signal_all([*members, self.keeper_pid] if self.is_kept else members, signal.SIGCONT)
         if number != signal.SIGKILL:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), grace_s)

@@ -197,6 +197,13 @@ class Interrupt(BashCase):
                 self.assertNotIn("not\n", run.stdout)
                 self.says("echo $kept", "1\n")
 
+    def test_ends_a_loop_of_short_commands_whichever_of_them_it_meets(self) -> None:
+        """The shell takes an interrupt that comes just as its child ends by itself for one that the child has dealt with."""
+        loops = ("while :; do sleep 0.01; done", "while :; do /bin/true; done", "while :; do (exit 0); done", "while :; do true | cat; done")
+        for n in range(40):
+            run, took = self.bash.interrupted(loops[n % 4], after=0.05 + 0.0007 * n)
+            self.assertEqual(((run.error or {}).get("evalue"), took < 2.5), ("130", True), loops[n % 4])
+
     def test_at_any_moment(self) -> None:
         """Also between two cells, and while the shell reads or reports: each cell afterwards is whole."""
         for i in range(100):

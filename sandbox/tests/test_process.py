@@ -249,6 +249,12 @@ class Ending(ProcessTest):
         await asyncio.sleep(0.2)
         self.assertEqual(self.alive([int(out)]), [])
 
+    async def test_comes_in_time_also_where_code_stopped_the_keeper(self):
+        process_id = await self.bash("sleep 0.3", timeout_s=1)
+        os.kill(self.processes._processes[process_id].keeper_pid, signal.SIGSTOP)
+        facts, _, _ = await self.followed(process_id, wait_s=10)
+        self.assertEqual((facts["is_running"], facts["exit_code"]), (False, 0))
+
     async def test_other_signals_are_only_sent(self):
         process_id = await self.bash("trap 'echo got' HUP; echo ready; for i in 1 2 3 4 5 6; do sleep 0.2; done")
         await asyncio.sleep(0.4)

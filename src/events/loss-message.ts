@@ -49,6 +49,11 @@ export function earlierSandboxLossMessage(why: string): string {
   return `Variables and files from before this call are lost: the sandbox is gone (${why}). This code ran in a new one.`;
 }
 
+/** The same for what runs beside the contexts. */
+export function earlierSandboxLossNotice(why: string): string {
+  return `Files and processes from before are lost: the sandbox is gone (${why}). This ran in a new one.`;
+}
+
 function next({ by, no_kernel: hasNone }: Death): string {
   if (by === "delete") return "";
   return hasNone ? " A new kernel would not start; the error says why." : " The context works on with a new kernel.";

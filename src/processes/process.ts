@@ -107,13 +107,15 @@ export class Process {
 
   /** Never rejects: a process that cannot be followed is lost, and that is told. */
   async #follow(): Promise<void> {
-    while (!this.#isOver) {
+    for (let failures = 0; !this.#isOver; ) {
       try {
         await this.#ask();
+        failures = 0;
       } catch (thrown) {
         const { code } = KernelboxError.from(thrown);
-        if (this.sandbox.end !== undefined || code === "not_found" || code === "sandbox_lost") this.#lose();
-        // A request that broke with its channel is made again from where it was; whatever else was wrong must not make a storm.
+        const isLost = this.sandbox.end !== undefined || code === "not_found" || code === "sandbox_lost";
+        if (isLost || ++failures >= LIMITS.processFollowTries) this.#lose();
+        // A request that broke with its channel is made again from where it was.
         else await sleep(LIMITS.reattachWaitMs.first, undefined, { ref: false });
       }
     }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
+import { earlierSandboxLossNotice } from "../events/loss-message.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
 import { checkEnv } from "../sandboxes/environment.ts";
@@ -49,6 +50,8 @@ export interface Waiter {
 
 export interface ProcessReply {
   record: ProcessRecord;
+  /** What became of the sandbox before this one, where no execution's reply has said so yet. */
+  lossNotice?: string | undefined;
   facts: ProcessFacts;
   lostBytes: { stdout: number; stderr: number };
   /** Something of it still runs, though the command may have ended. */
@@ -123,7 +126,10 @@ export class Processes {
   async run(request: RunCommand, caller: Waiter): Promise<ProcessReply> {
     const answerAt = performance.now() + this.#softDeadlineMs;
     const process = await this.#start(request, caller);
-    if (request.background === true) return await this.#reply(process);
+    // An execution's reply tells it as well: it is about variables too.
+    const lost = this.#sandboxes.untoldLoss(caller.principal)?.end;
+    const lossNotice = lost === undefined ? undefined : earlierSandboxLossNotice(lost.message);
+    if (request.background === true) return { ...(await this.#reply(process)), lossNotice };
     const stopListening = process.listen(caller.onOutput);
     try {
       await settledWithin(process.ended, answerAt - performance.now(), caller.signal);
@@ -134,7 +140,7 @@ export class Processes {
       if (process.isRunning) void this.#kill(process, "TERM", LIMITS.killGraceSeconds.default, "cancelled").catch(() => {});
       throw KernelboxError.cancelled(caller.signal.reason);
     }
-    return await this.#reply(process);
+    return { ...(await this.#reply(process)), lossNotice };
   }
 
   /** How it stands now, or at its end, or when what is waited for has come, whichever is first. */
@@ -241,6 +247,9 @@ export class Processes {
       ...terminalParams(request.terminal),
     };
     const facts = await sandbox.request("process.start", params, processSchema, { signal: caller.signal }).catch((error) => {
+      // Its answer may have been on its way to a caller who had left, and nobody would ever end it.
+      if (caller.signal?.aborted)
+        void sandbox.request("process.kill", { process_id: processId, signal: "KILL" }, processSchema).catch(() => {});
       throw processError(error, argv[0] as string);
     });
     const record = this.#records.open({

@@ -290,6 +290,12 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "file.make",
   "file.search",
   "file.stat",
+  "port.wait",
+  "process.forget",
+  "process.get",
+  "process.kill",
+  "process.list",
+  "process.start",
 ]);
 
 function unknownOutcome(): KernelboxError {

@@ -86,7 +86,7 @@ function statusOf({ is_running, reason, exit_code }: ProcessReply["facts"]): Pro
 function notices(reply: ProcessReply): string[] {
   const { record, facts, isAlive, lostBytes } = reply;
   const id = record.processId;
-  const told: string[] = [];
+  const told: string[] = reply.lossNotice === undefined ? [] : [reply.lossNotice];
   if (facts.is_running) {
     const until = facts.stops_at === null ? "" : ` until ${facts.stops_at} at the latest`;
     told.push(`It goes on${until}: get_process with process_id ${id} waits for it or for its output, kill_process ends it.`);

@@ -216,6 +216,12 @@ describe("processes in the background", () => {
     await docker.getContainer(mine?.Id ?? "").kill();
     const lost = await own.call("get_process", { process_id, wait_s: 20 });
     expect(lost.structured).toMatchObject({ status: "killed", ended_by: "sandbox_lost", stdout: "begun\n", is_alive: false });
+    // Whoever runs the next one finds no file of theirs, and is told why.
+    const next = await own.call("run_command", { command: "ls -A" });
+    expect(next.structured.notices).toEqual([expect.stringMatching(/Files and processes from before are lost/)]);
+    const told = await own.run("1");
+    expect(told.structured.state).toMatchObject({ variables: "lost", reason: "sandbox_lost" });
+    expect((await own.call("run_command", { command: "ls -A" })).structured.notices).toEqual([]);
   });
 });
 
