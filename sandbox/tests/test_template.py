@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -93,7 +94,11 @@ class Imports(unittest.TestCase):
 
 
 def command_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    """A program that has just begun has no command line for a moment: its parent goes on before that is in place."""
+    deadline = time.monotonic() + 1
+    while not (line := Path(f"/proc/{pid}/cmdline").read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return line.replace(b"\0", b" ").decode()
 
 
 class Forks(unittest.IsolatedAsyncioTestCase):
