@@ -139,6 +139,23 @@ export const LIMITS = {
   /** How often a request that does no harm twice is made, where the channel breaks under it. */
   requestTries: 3,
 
+  /** The proxy between a sandbox and the world, and the hosts of an allowlist. */
+  egress: {
+    hosts: 200,
+    memoryBytes: 128 * MiB,
+    workspaceBytes: 1 * MiB,
+    cpus: 1,
+    pids: 64,
+    /** From its container's start until it listens. */
+    readyMs: 15_000,
+    retryMs: { first: 500, max: 30_000 },
+    /** One line that it tells, and how many requests are logged one by one. */
+    lineBytes: 4 * KiB,
+    logPerSecond: 20,
+  },
+  /** What fetches packages for a sandbox. */
+  fetcher: { memoryBytes: 1 * GiB, workspaceBytes: 512 * MiB, cpus: 2, pids: 256 },
+
   /** The life of a sandbox. */
   /** Between two looks for containers that dead servers left. */
   sweepIntervalMs: 10 * 60_000,
@@ -199,6 +216,8 @@ export const LIMITS = {
   eventEndsKept: 1_000,
   eventKeepAliveMs: 30_000,
   destroyPollMs: { first: 25, max: 1_000 },
+  /** How many subnets are tried for a network, where others have them already. */
+  subnetTries: 8,
 
   /** A container's own bounds. The workspace is memory, so it is part of `memoryBytes`. */
   container: {

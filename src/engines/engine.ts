@@ -15,6 +15,18 @@ export interface Engine {
   /** Makes, attaches (before the start, so that no byte is lost) and starts one container. On failure nothing is left of it. */
   create(spec: ContainerSpec, signal?: AbortSignal): Promise<StartedContainer>;
 
+  /** A network whose containers reach each other and nothing else: neither the host nor a way out. On failure nothing is left of it. */
+  createNetwork(spec: NetworkSpec, signal?: AbortSignal): Promise<CreatedNetwork>;
+
+  /** All networks that bear our owner label. */
+  listNetworks(): Promise<NetworkSummary[]>;
+
+  /** Fine when it is gone already. Waits for the last of its containers to be gone; `busy` where one stays. */
+  removeNetwork(networkId: string): Promise<void>;
+
+  /** The addresses of the machine that its containers run on, as far as they can be told from here. */
+  hostAddresses(): Promise<string[]>;
+
   /** A new stream to a running container. `not_found` where there is none. */
   attach(containerId: string): Promise<Duplex>;
 
@@ -68,6 +80,45 @@ export interface ContainerSpec {
   pids: number;
   /** `runsc`, `kata` or another runtime that the engine knows; the engine's default otherwise. */
   runtime?: string | undefined;
+  /** Which of the image's programs it runs. Others than the supervisor, the default, end when the stream that they were made with does. */
+  program?: Program | undefined;
+  /** None but loopback by default. */
+  network?: NetworkMembership | undefined;
+  /** More environment variables: constants of ours, nothing of a caller's. */
+  env?: Record<string, string> | undefined;
+  /** Name of a volume that outlives the container and is mounted at /var/cache/kernelbox; made where there is none. */
+  cacheVolume?: string | undefined;
+}
+
+export const PROGRAMS = ["supervisor", "egress", "fetcher"] as const;
+export type Program = (typeof PROGRAMS)[number];
+
+export interface NetworkMembership {
+  networkId: string;
+  /** One of the network's own `addresses`. */
+  address: string;
+  /** Also on the engine's own network, from which the world is reached. */
+  hasEgress: boolean;
+}
+
+export interface NetworkSpec {
+  /** Goes into the name, beside a random part; `[a-z0-9-]{1,40}`. */
+  name: string;
+  labels: Record<string, string>;
+}
+
+export interface CreatedNetwork {
+  networkId: string;
+  /** Five addresses for its containers. */
+  addresses: readonly string[];
+}
+
+export interface NetworkSummary {
+  networkId: string;
+  labels: Record<string, string>;
+  createdAt: Date;
+  /** Whether a running container is in it. */
+  isUsed: boolean;
 }
 
 export const WORKSPACE_STORAGES = ["memory", "volume"] as const;

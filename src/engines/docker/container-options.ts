@@ -3,11 +3,13 @@ import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { ContainerSpec } from "../engine.ts";
 import type { EngineTraits } from "./connection.ts";
+import { isGoodMembership, networkOptions } from "./container-network.ts";
 import { SECCOMP_PROFILE } from "./seccomp.ts";
 
 const UID = 1000;
 const GID = 1000;
 const WORKSPACE = "/home/user";
+const CACHE = "/var/cache/kernelbox";
 
 /**
  * The engine's settings for one container, from constants and the spec's own members alone: no object of a caller gets here.
@@ -22,24 +24,33 @@ export function containerOptions(
   checkSpec(spec);
   const { container } = LIMITS;
   const isOnVolume = spec.workspaceOn === "volume";
+  const { NetworkingConfig, ...networked } = networkOptions(spec.network);
+  const { program = "supervisor" } = spec;
+  const entry = command ?? (program === "supervisor" ? undefined : programCommand(program));
+  const mounts = [
+    ...(isOnVolume ? [workspaceVolume(spec, traits)] : []),
+    ...(spec.cacheVolume === undefined ? [] : [cacheVolume(spec.cacheVolume)]),
+  ];
   return {
     name,
     Image: spec.image,
-    ...(command === undefined ? {} : { Entrypoint: command, Cmd: [] }),
+    ...(entry === undefined ? {} : { Entrypoint: entry, Cmd: [] }),
+    ...(NetworkingConfig === undefined ? {} : { NetworkingConfig }),
+    ...(spec.env === undefined ? {} : { Env: Object.entries(spec.env).map(([key, value]) => `${key}=${value}`) }),
     Labels: { ...spec.labels },
     User: `${UID}:${GID}`,
     WorkingDir: "/",
     Hostname: "sandbox",
     Tty: false,
     OpenStdin: true,
-    // A server that leaves must not close the stdin that the next one needs.
-    StdinOnce: false,
+    // A server that leaves must not close the stdin that the next one needs; what serves that one server ends with it.
+    StdinOnce: program !== "supervisor",
     AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,
     StopTimeout: 1,
     HostConfig: {
-      NetworkMode: "none",
+      ...networked,
       ReadonlyRootfs: true,
       CapDrop: ["ALL"],
       SecurityOpt: ["no-new-privileges:true", `seccomp=${SECCOMP_PROFILE}`],
@@ -53,7 +64,7 @@ export function containerOptions(
         "/tmp": `rw,exec,nosuid,nodev,size=${container.tmpBytes},nr_inodes=${container.tmpInodes},uid=${UID},gid=${GID},mode=1777`,
         "/mnt/shared": `rw,exec,nosuid,nodev,size=${container.sharedBytes},nr_inodes=${container.sharedInodes},uid=${UID},gid=${GID},mode=0755`,
       },
-      ...(isOnVolume ? { Mounts: [workspaceVolume(spec, traits)] } : {}),
+      ...(mounts.length === 0 ? {} : { Mounts: mounts }),
       PidsLimit: spec.pids,
       Memory: spec.memoryBytes,
       // Memory and swap together: the same number means no swap.
@@ -82,6 +93,17 @@ export function containerOptions(
   };
 }
 
+/** Python's isolated mode: nothing in a workspace is imported. */
+function programCommand(program: string): string[] {
+  return ["/opt/py/bin/python", "-I", "-m", `kernelbox.${program}`];
+}
+
+/** A new one begins as a copy of the image's own folder, with its owner and mode. */
+function cacheVolume(name: string): MountSettings {
+  const options = { NoCopy: false, Labels: { "kernelbox.cache": "packages" }, DriverConfig: { Name: "local", Options: {} } };
+  return { Type: "volume", Source: name, Target: CACHE, VolumeOptions: options };
+}
+
 /** Without a name, so that it is removed with its container. It begins as a copy of the image's own folder, with its owner and mode. */
 function workspaceVolume(spec: ContainerSpec, traits: EngineTraits): MountSettings {
   const bound = traits.hasVolumeQuota ? { DriverConfig: { Name: "local", Options: { size: String(spec.workspaceBytes) } } } : {};
@@ -100,7 +122,10 @@ function checkSpec(spec: ContainerSpec): void {
     spec.image !== "" &&
     [spec.memoryBytes, spec.workspaceBytes, spec.pids].every((bound) => Number.isSafeInteger(bound) && bound > 0) &&
     Number.isFinite(spec.cpus) &&
-    spec.cpus > 0;
+    spec.cpus > 0 &&
+    isGoodMembership(spec.network) &&
+    Object.entries(spec.env ?? {}).every(([key, value]) => /^[A-Za-z_]{1,64}$/.test(key) && /^[ -~]{0,256}$/.test(value)) &&
+    /^[a-z0-9-]{1,64}$/.test(spec.cacheVolume ?? "none");
   if (!isGood)
     throw new KernelboxError("internal", "A container's spec is out of its bounds.", "Report it with the server's log from stderr.");
 }

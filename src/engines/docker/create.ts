@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
+import type Docker from "dockerode";
 import type { ContainerCreateOptions } from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
@@ -8,6 +9,7 @@ import { ownCommand } from "../../own-command.ts";
 import type { ContainerSpec, StartedContainer } from "../engine.ts";
 import { attachContainer } from "./attach.ts";
 import type { Connection } from "./connection.ts";
+import { endpoint } from "./container-network.ts";
 import { containerOptions } from "./container-options.ts";
 import { destroyContainer } from "./destroy.ts";
 import { answered, cancelledError, engineError, statusOf } from "./errors.ts";
@@ -48,6 +50,7 @@ export async function createContainer(connection: Connection, spec: ContainerSpe
         throw createError(error);
       });
     throwIfCancelled(signal);
+    await joinNetwork(docker, spec, container.id);
     stream = await attachContainer(container);
     throwIfCancelled(signal);
     await answered("starting a container", () => container.start(), { deadlineMs: LIMITS.createMs }).catch((error) => {
@@ -60,6 +63,15 @@ export async function createContainer(connection: Connection, spec: ContainerSpe
     await remove(connection, name, log);
     throw engineError(error, "starting a container");
   }
+}
+
+/** A container is made in one network, and put into its other one before it starts. */
+async function joinNetwork(docker: Docker, { network }: ContainerSpec, containerId: string): Promise<void> {
+  if (!network?.hasEgress) return;
+  const options = { Container: containerId, EndpointConfig: endpoint(network) };
+  await answered("joining a network", () => docker.getNetwork(network.networkId).connect(options)).catch((error) => {
+    throw networkError(error);
+  });
 }
 
 async function remove({ docker }: Connection, name: string, log: Log): Promise<void> {
@@ -103,11 +115,21 @@ function createError(thrown: unknown): KernelboxError {
 /** An engine answers 400 or 404 where the image lacks the program, which says nothing of the caller's input. */
 function startError(thrown: unknown): KernelboxError {
   const error = engineError(thrown, "starting a container");
-  if (![400, 404, 500].includes(statusOf(error))) return error;
+  if (![400, 403, 404, 500].includes(statusOf(error))) return error;
+  if (/network/i.test(String(error.details?.engine_message))) return networkError(error);
+  if (statusOf(error) === 403) return error;
   return inOtherWords(
     error,
     "The Docker engine could not start the container.",
     `Its reason is in the details. An image of your own must be built from Kernelbox's Dockerfile. Look at everything: ${ownCommand("doctor")}`,
+  );
+}
+
+function networkError(error: KernelboxError): KernelboxError {
+  return inOtherWords(
+    error,
+    "The Docker engine could not put the container into its network.",
+    `Its reason is in the details. An engine that makes bridge networks is needed, or leave out --network. Look at everything: ${ownCommand("doctor")}`,
   );
 }
 

@@ -59,7 +59,7 @@ const BY_STATUS: Record<number, Translation> = {
   403: {
     ...DENIED,
     says: "The Docker engine, or a proxy before it, forbids this",
-    hint: () => "Allow there: info, events, build, and the calls on containers and images.",
+    hint: () => "Allow there: info, events, build, and the calls on containers, images, networks and volumes.",
   },
   404: { code: "not_found", says: "The Docker engine does not know it", hint: () => "List what there is; it may have ended." },
   409: { code: "busy", says: "The Docker engine is at work on it already", hint: () => "Try again in a second." },

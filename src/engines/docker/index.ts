@@ -5,8 +5,10 @@ import { type Connection, connect, describeEngine } from "./connection.ts";
 import { createContainer } from "./create.ts";
 import { destroyContainer } from "./destroy.ts";
 import type { Surroundings } from "./endpoint.ts";
+import { hostAddresses } from "./host-addresses.ts";
 import { DockerImages } from "./images.ts";
 import { listContainers } from "./list.ts";
+import { createNetwork, listNetworks, removeNetwork } from "./networks.ts";
 import { Watcher } from "./watch.ts";
 
 export interface DockerEngineOptions {
@@ -54,6 +56,10 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       areWorkspacesBounded &&= container.isWorkspaceBounded;
       return container;
     },
+    createNetwork: async (spec, signal) => await createNetwork(await docker(), spec, signal),
+    listNetworks: async () => await listNetworks(await docker()),
+    removeNetwork: async (networkId) => await removeNetwork(await docker(), networkId),
+    hostAddresses: async () => await hostAddresses((await connection()).endpoint),
     attach: async (containerId) => await attachRunningContainer(await docker(), containerId),
     list,
     destroy: async (containerId) => {
