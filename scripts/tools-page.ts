@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type * as z from "zod";
 import { LANGUAGE_NAMES } from "../src/contexts/languages.ts";
+import { networkNote } from "../src/sandboxes/network-policy.ts";
 import { toolsOf } from "../src/tools/index.ts";
 import { listing } from "../src/tools/listing.ts";
 import { PROFILES } from "../src/tools/profiles.ts";
@@ -21,7 +22,11 @@ export function toolsPage(): string {
     "",
     "Made from the tools' own definitions by `npm run docs`. A server offers the profiles that `--tools` names (`core` where nothing is said, `all` for everything).",
     "Every tool takes only the arguments that stand here; errors are in [errors.md](errors.md).",
-    ...parts.flatMap(([profile, tools]) => ["", `## ${profile}`, ...tools.flatMap((tool) => section(listing(tool, LANGUAGE_NAMES)))]),
+    ...parts.flatMap(([profile, tools]) => [
+      "",
+      `## ${profile}`,
+      ...tools.flatMap((tool) => section(listing(tool, { languages: LANGUAGE_NAMES, network: networkNote({ mode: "none", hosts: [] }) }))),
+    ]),
     "",
   ].join("\n");
 }

@@ -22,6 +22,7 @@ import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Processes } from "./processes/processes.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
+import { networkNote } from "./sandboxes/network-policy.ts";
 import { Sandboxes } from "./sandboxes/sandboxes.ts";
 import { Bindings } from "./store/bindings.ts";
 import { ExecutionRecords } from "./store/execution-records.ts";
@@ -47,6 +48,7 @@ export interface App {
 }
 
 export async function createApp(config: Config, log: Log): Promise<App> {
+  const network = { mode: config.network, hosts: config.allowHost };
   const engine = createDockerEngine({ log, endpoint: config.dockerHost });
   const owner = await Owner.start();
   const images = new ImageSupply(engine, config.image, log);
@@ -71,6 +73,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
       cpus: config.cpus,
       pids: config.pids,
       runtime: config.runtime,
+      network,
       pool: config.pool,
     },
   });
@@ -85,6 +88,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
   const services: Services = {
     profiles: config.tools,
     languages: languagesOf(config.image),
+    network: networkNote(network),
     contexts,
     files,
     identified,

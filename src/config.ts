@@ -3,6 +3,7 @@ import { delimiter, resolve } from "node:path";
 import * as z from "zod";
 import { KernelboxError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { hostPattern, NETWORK_MODES } from "./sandboxes/network-policy.ts";
 import { PROFILES, type Profile } from "./tools/profiles.ts";
 
 /**
@@ -33,6 +34,17 @@ function quantity(what: string, unit: string, min: number, max: number, fallback
   const number = z.coerce.number({ error }).min(min, error).max(max, error);
   return (kind === "whole" ? number.int(error) : number).default(fallback).describe(`${what}: ${range}`);
 }
+
+/** Host names, with commas between them where several are in one value. */
+const hostPatterns = z.string().transform((value, context): string[] => {
+  const written = value.split(",").map((text) => text.trim());
+  try {
+    return written.filter((text) => text !== "").map(hostPattern);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: `${JSON.stringify(value.slice(0, LIMITS.nameCharacters))}: ${(error as Error).message}` });
+    return z.NEVER;
+  }
+});
 
 /** A folder of the host that files may go in and out of. */
 export interface HostDir {
@@ -84,6 +96,20 @@ const settings = {
     .regex(/^[A-Za-z0-9._-]{1,64}$/, "not the name of a runtime")
     .optional()
     .describe("container runtime: runsc, kata, … (default: the engine's)"),
+  network: z
+    .enum(NETWORK_MODES)
+    .default("none")
+    .describe(
+      "what sandboxes reach: none, allowlist (the hosts that --allow-host names), or open (every public host); never this machine or what is private",
+    ),
+  allowHost: z
+    .array(hostPatterns)
+    .transform((lists) => [...new Set(lists.flat())])
+    .pipe(z.array(z.string()).max(LIMITS.egress.hosts, `it takes at most ${LIMITS.egress.hosts} hosts`))
+    .default([])
+    .describe(
+      "host that sandboxes may reach over HTTP and HTTPS with --network allowlist, NAME or *.NAME for all below it; may be repeated",
+    ),
   lease: quantity(
     "after how long a sandbox whose server is gone ends by itself",
     "seconds",
@@ -126,10 +152,20 @@ const settings = {
     .describe("what goes to stderr (default: info for the server, less for commands)"),
 };
 
-export const configSchema = z.object(settings).refine((config) => config.workspaceOn === "volume" || config.workspace < config.memory, {
-  path: ["workspace"],
-  message: "the workspace is part of the memory, so it must be smaller; --workspace-on volume has room for more",
-});
+export const configSchema = z
+  .object(settings)
+  .refine((config) => config.workspaceOn === "volume" || config.workspace < config.memory, {
+    path: ["workspace"],
+    message: "the workspace is part of the memory, so it must be smaller; --workspace-on volume has room for more",
+  })
+  .refine((config) => config.network === "allowlist" || config.allowHost.length === 0, {
+    path: ["allowHost"],
+    message: "hosts are allowed one by one with --network allowlist only",
+  })
+  .refine((config) => config.network !== "allowlist" || config.allowHost.length > 0, {
+    path: ["network"],
+    message: "an allowlist needs at least one --allow-host",
+  });
 export type Config = z.infer<typeof configSchema>;
 
 export interface Flag {

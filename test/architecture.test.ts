@@ -36,7 +36,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "tools",
   ],
   "main.ts": ["app.ts", "commands", "config.ts", "mcp"],
-  "config.ts": ["tools/profiles.ts"],
+  "config.ts": ["sandboxes/network-policy.ts", "tools/profiles.ts"],
   ...Object.fromEntries(FOUNDATION.map((file) => [file, []])),
 };
 

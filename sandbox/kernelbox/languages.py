@@ -48,7 +48,7 @@ def _deno() -> Language:
         speaks_on_descriptors=True,
         prelude=(_KERNELS / "deno_prelude.js").read_text(),
         wordless_error="Deno did not run this code and does not say why: it has a syntax error, or imports a module that is not available "
-        "(there is no network: npm:, jsr: and https: modules cannot be fetched; node: modules and files can be imported).",
+        "(npm:, jsr: and https: modules that were not fetched before need a network; node: modules and files can be imported).",
     )
 
 

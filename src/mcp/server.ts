@@ -11,9 +11,9 @@ import type { ResourceChanges } from "./resource-changes.ts";
 import { registerResources } from "./resources.ts";
 import { tellChanges } from "./subscriptions.ts";
 
-const INSTRUCTIONS =
-  "Kernelbox runs code in a sandbox of its own: a hardened container without network, with a Jupyter kernel. Start with execute_code: no set-up is needed, and variables and files persist " +
-  "between calls. Files live in /home/user inside the sandbox, not on the user's machine; read them with read_file, write them with write_file. " +
+const instructions = (network: string) =>
+  "Kernelbox runs code in a sandbox of its own: a hardened container with a Jupyter kernel. Start with execute_code: no set-up is needed, and variables and files persist " +
+  `between calls. ${network} Files live in /home/user inside the sandbox, not on the user's machine; read them with read_file, write them with write_file. ` +
   "When a reply says that variables are lost, define again what you need.";
 
 /** An MCP server over the services, for one connection, and what tells its host of changes. Pure: it may be called for every connection and every probe. */
@@ -22,13 +22,13 @@ export function buildServer(services: Services, principal: string, log: Log): { 
     { name: "kernelbox", title: "Kernelbox", version: VERSION },
     {
       capabilities: { resources: { subscribe: true, listChanged: true }, tools: {} },
-      instructions: INSTRUCTIONS,
+      instructions: instructions(services.network),
       cacheHints: { "tools/list": { ttlMs: 300_000, cacheScope: "public" } },
     },
   );
   // Handlers of our own, not the SDK's registry of tools: that checks arguments itself and answers an unknown name with a protocol error, and
   // neither refusal could carry our code and the next step.
-  const tools = toolsOf(services.profiles).map((tool) => listing(tool, services.languages) as Tool);
+  const tools = toolsOf(services.profiles).map((tool) => listing(tool, services) as Tool);
   server.server.setRequestHandler("tools/list", () => ({ tools }));
   server.server.setRequestHandler("tools/call", async ({ params }, ctx) => {
     const call = { services, principal, signal: ctx.mcpReq.signal, onProgress: progressOf(ctx) };

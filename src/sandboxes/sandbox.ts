@@ -8,6 +8,8 @@ import type { ExecutionEvent, LossReason } from "../events/event.ts";
 import { LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { abortable } from "./abortable.ts";
+import type { Egress } from "./egress.ts";
+import type { NetworkPolicy } from "./network-policy.ts";
 import { eventsSchema } from "./supervisor-schemas.ts";
 
 export type { CallOptions };
@@ -16,6 +18,8 @@ export interface SandboxIdentity {
   sandboxId: string;
   containerId: string;
   languages: string[];
+  /** Its way out; none without. */
+  egress?: Egress | undefined;
 }
 
 /** A context that was started ahead, and in which nothing ran yet. */
@@ -47,6 +51,7 @@ export class Sandbox {
   readonly sandboxId: string;
   readonly containerId: string;
   readonly languages: string[];
+  readonly egress: Egress | undefined;
   readonly createdAt = new Date();
   readonly #engine: Engine;
   readonly #log: Log;
@@ -69,10 +74,16 @@ export class Sandbox {
     this.sandboxId = identity.sandboxId;
     this.containerId = identity.containerId;
     this.languages = identity.languages;
+    this.egress = identity.egress;
     this.#engine = dependencies.engine;
     this.#leaseSeconds = dependencies.leaseSeconds;
     this.#onEnd = dependencies.onEnd;
     this.#log = dependencies.log.child({ sandbox_id: identity.sandboxId });
+  }
+
+  /** What it may reach. */
+  get network(): NetworkPolicy {
+    return this.egress?.policy ?? { mode: "none", hosts: [] };
   }
 
   /** Whose it is, from the claim on. */

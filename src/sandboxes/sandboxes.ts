@@ -1,4 +1,5 @@
-import type { ContainerEvent, Engine, ImageInfo, WorkspaceStorage } from "../engines/engine.ts";
+import type { Duplex } from "node:stream";
+import type { ContainerEvent, ContainerSpec, Engine, ImageInfo, WorkspaceStorage } from "../engines/engine.ts";
 import { KernelboxError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { LIMITS } from "../limits.ts";
@@ -7,8 +8,11 @@ import { ownCommand } from "../own-command.ts";
 import type { Bindings } from "../store/bindings.ts";
 import type { Owner } from "../store/owner.ts";
 import { abortable } from "./abortable.ts";
+import { cacheVolumeOf } from "./cache-volume.ts";
+import { Egress, type EgressParts } from "./egress.ts";
 import type { ImageSupply } from "./image-supply.ts";
 import { LABELS } from "./labels.ts";
+import type { NetworkPolicy } from "./network-policy.ts";
 import { Pool } from "./pool.ts";
 import { Sandbox, type SandboxEnd } from "./sandbox.ts";
 import { sweep } from "./sweep.ts";
@@ -21,8 +25,17 @@ export interface SandboxSettings {
   cpus: number;
   pids: number;
   runtime?: string | undefined;
+  network: NetworkPolicy;
   /** How many are kept ready. */
   pool: number;
+}
+
+/** A container that fetches packages. */
+export interface Fetcher {
+  /** Its stdin and stdout. It ends when this does. */
+  stream: Duplex;
+  /** Where it meets the world. */
+  proxy: string;
 }
 
 export interface SandboxesOptions {
@@ -140,6 +153,36 @@ export class Sandboxes {
     for (const losses of [this.#untold, this.#unrefused]) if (losses.get(sandbox.principal) === sandbox) losses.delete(sandbox.principal);
   }
 
+  /**
+   * Starts the image's fetcher beside a sandbox that has a network: behind the same proxy, with the download cache of the sandbox's principal. `use`
+   * gets its stdin and stdout; it is removed when `use` has settled. One at a time for a sandbox; `unsupported` for one without a network.
+   */
+  async withFetcher<T>(sandbox: Sandbox, use: (fetcher: Fetcher) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { engine, images, owner } = this.#options;
+    const { egress } = sandbox;
+    if (egress === undefined) throw new KernelboxError("unsupported", "The sandbox has no network.", "Start Kernelbox with --network.");
+    const spec = {
+      ...this.#containerBase(await images.get()),
+      ...LIMITS.fetcher,
+      program: "fetcher" as const,
+      network: egress.fetcher,
+      env: egress.env,
+      cacheVolume: cacheVolumeOf(sandbox.principal, owner.host),
+    };
+    const stop = AbortSignal.any([this.#closing.signal, ...(signal === undefined ? [] : [signal])]);
+    const { containerId, stream } = await engine.create(spec, stop);
+    const end = () => stream.destroy();
+    stop.addEventListener("abort", end, { once: true });
+    try {
+      stop.throwIfAborted();
+      return await use({ stream, proxy: egress.proxy });
+    } finally {
+      stop.removeEventListener("abort", end);
+      end();
+      await engine.destroy(containerId);
+    }
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.allSettled([...this.#defaults.values(), this.#pool.settled]);
@@ -164,12 +207,52 @@ export class Sandboxes {
 
   /** Makes a sandbox that is nobody's yet. */
   async #start(image: ImageInfo): Promise<Sandbox> {
-    const { engine, images, owner, settings, log } = this.#options;
+    const { engine, images, settings, log } = this.#options;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(LIMITS.createMs)]);
     const startedAt = performance.now();
     this.#watch();
     const sandboxId = newId("sbx");
+    const base = this.#containerBase(image);
+    const egress = await this.#openEgress(base, sandboxId, signal);
     const spec = {
+      ...base,
+      memoryBytes: settings.memoryBytes,
+      workspaceBytes: settings.workspaceBytes,
+      workspaceOn: settings.workspaceOn,
+      cpus: settings.cpus,
+      pids: settings.pids,
+      network: egress?.sandbox,
+      env: egress?.env,
+    };
+    const { containerId, stream } = await engine.create(spec, signal).catch(async (thrown) => {
+      images.forget();
+      await this.#closeEgress(egress);
+      throw createError(thrown, this.#closing.signal);
+    });
+    const sandbox = new Sandbox(
+      { sandboxId, containerId, languages: image.languages, egress },
+      { engine, log, leaseSeconds: settings.leaseSeconds, onEnd: (ended) => this.#ended(ended) },
+    );
+    this.#living.add(sandbox);
+    try {
+      await sandbox.attach(stream);
+      await abortable(egress?.ready ?? Promise.resolve(), signal);
+      if (signal.aborted) throw KernelboxError.cancelled(signal.reason);
+    } catch (thrown) {
+      sandbox.markEnded("sandbox_lost", "it did not start");
+      throw createError(thrown, this.#closing.signal);
+    }
+    log.info(
+      { sandbox_id: sandboxId, container_id: containerId.slice(0, 12), ms: Math.round(performance.now() - startedAt) },
+      "sandbox started",
+    );
+    return sandbox;
+  }
+
+  /** What the containers of one sandbox have in common. */
+  #containerBase(image: Pick<ImageInfo, "ref">): Pick<ContainerSpec, "name" | "image" | "labels" | "runtime"> {
+    const { owner, settings } = this.#options;
+    return {
       name: `kernelbox-${owner.id.slice(0, 8)}`,
       image: image.ref,
       labels: {
@@ -178,34 +261,24 @@ export class Sandboxes {
         [LABELS.image]: image.ref,
         [LABELS.created]: new Date().toISOString(),
       },
-      memoryBytes: settings.memoryBytes,
-      workspaceBytes: settings.workspaceBytes,
-      workspaceOn: settings.workspaceOn,
-      cpus: settings.cpus,
-      pids: settings.pids,
       runtime: settings.runtime,
     };
-    const { containerId, stream } = await engine.create(spec, signal).catch((thrown) => {
-      images.forget();
+  }
+
+  async #openEgress(spec: EgressParts["spec"], sandboxId: string, signal: AbortSignal): Promise<Egress | undefined> {
+    const { engine, log, settings } = this.#options;
+    if (settings.network.mode === "none") return undefined;
+    const onTrouble = (notice: string) => [...this.#living].find((sandbox) => sandbox.sandboxId === sandboxId)?.note(notice);
+    return await Egress.open(
+      { engine, policy: settings.network, spec, log: log.child({ sandbox_id: sandboxId }), onTrouble },
+      signal,
+    ).catch((thrown) => {
       throw createError(thrown, this.#closing.signal);
     });
-    const sandbox = new Sandbox(
-      { sandboxId, containerId, languages: image.languages },
-      { engine, log, leaseSeconds: settings.leaseSeconds, onEnd: (ended) => this.#ended(ended) },
-    );
-    this.#living.add(sandbox);
-    try {
-      await sandbox.attach(stream);
-      if (signal.aborted) throw KernelboxError.cancelled(signal.reason);
-    } catch (thrown) {
-      sandbox.markEnded("sandbox_lost", "its supervisor did not start");
-      throw createError(thrown, this.#closing.signal);
-    }
-    log.info(
-      { sandbox_id: sandboxId, container_id: containerId.slice(0, 12), ms: Math.round(performance.now() - startedAt) },
-      "sandbox started",
-    );
-    return sandbox;
+  }
+
+  async #closeEgress(egress: Egress | undefined): Promise<void> {
+    await egress?.close().catch((error) => this.#options.log.error({ err: error }, "the network of a sandbox could not be removed"));
   }
 
   #ended(sandbox: Sandbox): void {
@@ -217,6 +290,7 @@ export class Sandboxes {
     if (this.#sandboxes.has(sandbox.sandboxId)) this.#noteLoss(sandbox);
     const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
       .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
+      .then(() => this.#closeEgress(sandbox.egress))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }

@@ -1,4 +1,4 @@
-import type { ContainerSummary, Engine } from "../engines/engine.ts";
+import type { ContainerSummary, Engine, NetworkSummary } from "../engines/engine.ts";
 import type { Log } from "../log.ts";
 import type { Owner } from "../store/owner.ts";
 import { LABELS } from "./labels.ts";
@@ -26,15 +26,40 @@ export async function sweep(engine: Engine, owner: Owner, log: Log): Promise<num
       },
     );
   }
+  removed += await sweepNetworks(engine, owner, log, resisting);
   // Without its server's folder nobody could tell any more that the server is dead.
   await owner.sweep(resisting);
-  if (removed > 0) log.info({ removed }, "removed containers that earlier servers had left");
+  if (removed > 0) log.info({ removed }, "removed what earlier servers had left");
   return removed;
 }
 
+/** After the containers, which keep their networks. */
+async function sweepNetworks(engine: Engine, owner: Owner, log: Log, resisting: Set<string | undefined>): Promise<number> {
+  let removed = 0;
+  for (const network of await engine.listNetworks()) {
+    if (network.isUsed || !(await isNetworkLeft(network, owner))) continue;
+    await engine.removeNetwork(network.networkId).then(
+      () => removed++,
+      (error) => {
+        resisting.add(network.labels[LABELS.owner]);
+        log.warn({ err: error, network_id: network.networkId }, "a network that a dead server left could not be removed");
+      },
+    );
+  }
+  return removed;
+}
+
+async function isNetworkLeft({ labels, createdAt }: NetworkSummary, owner: Owner): Promise<boolean> {
+  const server = await livenessOf(labels, owner);
+  return server === "unknown" ? Date.now() - createdAt.getTime() > STARTING_MS : server === "dead";
+}
+
+async function livenessOf(labels: Record<string, string>, owner: Owner) {
+  return labels[LABELS.host] === owner.host ? await owner.liveness(labels[LABELS.owner] ?? "") : "unknown";
+}
+
 async function isLeft(container: ContainerSummary, owner: Owner): Promise<boolean> {
-  const isHere = container.labels[LABELS.host] === owner.host;
-  const server = isHere ? await owner.liveness(container.labels[LABELS.owner] ?? "") : "unknown";
+  const server = await livenessOf(container.labels, owner);
   if (server !== "unknown") return server === "dead";
   if (container.state === "created") return Date.now() - container.createdAt.getTime() > STARTING_MS;
   return container.state === "exited" && Date.now() - (container.endedAt?.getTime() ?? 0) > ENDING_MS;

@@ -22,6 +22,8 @@ export interface Services {
   profiles: readonly Profile[];
   /** What the configured image has. */
   languages: readonly LanguageName[];
+  /** What sandboxes can reach, as a sentence for models. */
+  network: string;
   contexts: Contexts;
   executions: Executions;
   files: Files;
@@ -60,6 +62,8 @@ export interface Tool {
   profile: Profile;
   title: string;
   description: string;
+  /** Whether what the sandbox can reach belongs behind the description. */
+  tellsNetwork: boolean;
   annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean };
   input: z.ZodObject;
   output: z.ZodObject;
@@ -84,6 +88,7 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
   profile?: Profile;
   title: string;
   description: string;
+  tellsNetwork?: boolean;
   effect: Effect;
   input: I;
   output: O;
@@ -97,6 +102,7 @@ export function defineTool<I extends z.ZodRawShape, O extends z.ZodRawShape>(def
     profile: definition.profile ?? "core",
     title: definition.title,
     description: definition.description,
+    tellsNetwork: definition.tellsNetwork === true,
     annotations: { ...HINTS[definition.effect], openWorldHint: false },
     input,
     output: definition.isOpen === true ? z.looseObject(definition.output) : z.strictObject(definition.output),

@@ -14,8 +14,9 @@ export const executeCode = defineTool({
   description:
     "Run code in a Jupyter kernel inside a sandbox of its own: variables, imports and files persist between calls. The value of the last expression comes back like in a notebook; " +
     "matplotlib figures come back as pictures. The working directory is /home/user (also /mnt/data): files written there are listed in the reply and read with read_file. " +
-    'The sandbox has no network. Code that raises is a normal reply with status "error". At timeout_s the code is interrupted, and killed if it does not react; the reply says whether variables survived (state). ' +
+    'Code that raises is a normal reply with status "error". At timeout_s the code is interrupted, and killed if it does not react; the reply says whether variables survived (state). ' +
     `Code that takes longer than a call may goes on, and the reply has status "running": get_execution waits for it. There is no stdin: pass values as variables instead of input().`,
+  tellsNetwork: true,
   effect: "destroy",
   input: {
     code: z.string().describe("Source code, plain."),

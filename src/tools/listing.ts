@@ -4,12 +4,19 @@ import type { Tool } from "./define-tool.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
+/** What of a server's settings tools tell. */
+export interface Surroundings {
+  languages: readonly LanguageName[];
+  /** What sandboxes can reach, as a sentence. */
+  network: string;
+}
+
 /** A tool as hosts see it in `tools/list`, where every character costs every conversation. */
-export function listing(tool: Tool, languages: readonly LanguageName[]) {
+export function listing(tool: Tool, { languages, network }: Surroundings) {
   return {
     name: tool.name,
     title: tool.title,
-    description: tool.description,
+    description: tool.tellsNetwork ? `${tool.description} ${network}` : tool.description,
     annotations: { title: tool.title, ...tool.annotations },
     inputSchema: inputSchema(tool, languages),
     outputSchema: terse(z.toJSONSchema(tool.output, { io: "output", unrepresentable: "any" })),

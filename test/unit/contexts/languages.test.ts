@@ -47,7 +47,7 @@ test("env for one execution is refused where the kernel cannot take it, with wha
 test("hosts are shown the languages of the configured image, and what each cannot do", () => {
   const shown = (name: string, image: string) => {
     const tool = TOOLS.find((each) => each.name === name);
-    return tool === undefined ? undefined : listing(tool, languagesOf(image)).inputSchema.properties?.language;
+    return tool === undefined ? undefined : listing(tool, { languages: languagesOf(image), network: "" }).inputSchema.properties?.language;
   };
   expect(shown("execute_code", "core")).toMatchObject({
     enum: ["python", "bash"],

@@ -8,6 +8,7 @@ import { FLAGS, readConfig } from "../../../src/config.ts";
 import { LANGUAGE_NAMES } from "../../../src/contexts/languages.ts";
 import { KernelboxError } from "../../../src/errors.ts";
 import { LIMITS } from "../../../src/limits.ts";
+import { networkNote } from "../../../src/sandboxes/network-policy.ts";
 import { nearest } from "../../../src/tools/define-tool.ts";
 import { findTool, TOOLS, toolsOf } from "../../../src/tools/index.ts";
 import { listing } from "../../../src/tools/listing.ts";
@@ -17,11 +18,12 @@ import { PROFILES, type Profile } from "../../../src/tools/profiles.ts";
 const GOLDEN = join(import.meta.dirname, "../../golden/tools.json");
 const TOKENS_MAX = 6_000;
 
+const SURROUNDINGS = { languages: LANGUAGE_NAMES, network: networkNote({ mode: "none", hosts: [] }) };
 const tokensOf = (tools: object[]) => encode(JSON.stringify(tools)).length;
-const shown = TOOLS.map((tool) => listing(tool, LANGUAGE_NAMES));
+const shown = TOOLS.map((tool) => listing(tool, SURROUNDINGS));
 const byProfile = Object.fromEntries(
   PROFILES.map((profile) => {
-    const tools = toolsOf([profile]).map((tool) => listing(tool, LANGUAGE_NAMES));
+    const tools = toolsOf([profile]).map((tool) => listing(tool, SURROUNDINGS));
     return [profile, { tokens: tokensOf(tools), tools }];
   }),
 );
@@ -33,7 +35,7 @@ describe("the tools as hosts see them", () => {
   });
 
   it("cost a host few tokens that names no profile", () => {
-    expect(tokensOf(toolsOf(readConfig({}, {}).tools).map((tool) => listing(tool, LANGUAGE_NAMES)))).toBeLessThanOrEqual(TOKENS_MAX);
+    expect(tokensOf(toolsOf(readConfig({}, {}).tools).map((tool) => listing(tool, SURROUNDINGS)))).toBeLessThanOrEqual(TOKENS_MAX);
   });
 
   it("are on the page that is made from them (npm run docs writes it)", () => {
