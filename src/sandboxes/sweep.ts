@@ -10,7 +10,7 @@ const ENDING_MS = 10_000;
 
 /**
  * Removes what dead servers left: containers that have ended or never started, and on this host also running ones whose server is known to be
- * gone (their lease would end them in a moment). Never a running one of a server that lives or cannot be asked. Gives how many.
+ * gone (their lease would end them in a moment). Never a running one of a server that lives or cannot be asked. Gives how many containers.
  */
 export async function sweep(engine: Engine, owner: Owner, log: Log): Promise<number> {
   let removed = 0;
@@ -26,10 +26,10 @@ export async function sweep(engine: Engine, owner: Owner, log: Log): Promise<num
       },
     );
   }
-  removed += await sweepNetworks(engine, owner, log, resisting);
+  const networks = await sweepNetworks(engine, owner, log, resisting);
   // Without its server's folder nobody could tell any more that the server is dead.
   await owner.sweep(resisting);
-  if (removed > 0) log.info({ removed }, "removed what earlier servers had left");
+  if (removed + networks > 0) log.info({ containers: removed, networks }, "removed what earlier servers had left");
   return removed;
 }
 

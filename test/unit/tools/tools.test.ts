@@ -150,6 +150,15 @@ describe("settings", () => {
     rmSync(dir, { recursive: true });
   });
 
+  it("hosts in one value, or in several, are names in their canonical form, each once", () => {
+    const allowHost = ["PyPI.org, files.pythonhosted.org.", "*.example.com", "pypi.org"];
+    const hosts = ["pypi.org", "files.pythonhosted.org", "*.example.com"];
+    expect(readConfig({ network: "allowlist", allowHost }, {})).toMatchObject({ network: "allowlist", allowHost: hosts });
+    const env = { KERNELBOX_NETWORK: "allowlist", KERNELBOX_ALLOW_HOST: allowHost.join(",") };
+    expect(readConfig({}, env).allowHost).toEqual(hosts);
+    expect(readConfig({}, {})).toMatchObject({ network: "none", allowHost: [] });
+  });
+
   it("say their units and bounds in --help", () => {
     const help = (key: string) => FLAGS.find((flag) => flag.key === key)?.description;
     expect(help("memory")).toMatch(/whole number of MiB from 256 to 1048576 \(default: 2048\)$/);
@@ -173,6 +182,20 @@ describe("settings", () => {
     [{ tools: "core,more" }, "--tools: it takes core, files, processes, sandboxes, all, with commas between"],
     [{ tools: "" }, "--tools"],
     [{ logLevel: "loud" }, "--log-level"],
+    [{ network: "closed" }, "--network"],
+    [{ network: "allowlist" }, "--network: an allowlist needs at least one --allow-host"],
+    [{ allowHost: ["pypi.org"] }, "--allow-host: hosts are allowed one by one with --network allowlist only"],
+    [{ network: "open", allowHost: ["pypi.org"] }, "--allow-host: "],
+    [{ network: "allowlist", allowHost: ["10.0.0.1"] }, '--allow-host: "10.0.0.1": it takes names, and this is an address'],
+    [
+      {
+        network: "allowlist",
+        allowHost: Array(201)
+          .fill("a.example")
+          .map((host, index) => `h${index}.${host}`),
+      },
+      "--allow-host: it takes at most 200 hosts",
+    ],
   ])("that cannot be name their flag: %j", (flags, named) => {
     expect(() => readConfig(flags, {})).toThrow(named);
   });
