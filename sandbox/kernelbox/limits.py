@@ -182,3 +182,25 @@ PACKAGE_ENTRIES = 10_000
 USAGE_PROCESSES = 200
 # How long the system is asked for what processes share.
 USAGE_S = 1.0
+
+# The egress proxy. How long its policy may take to come, and its size; hosts, or networks, in it; characters of a name.
+EGRESS_POLICY_S = 10.0
+EGRESS_POLICY_BYTES = 1 * MIB
+EGRESS_ENTRIES = 1_000
+HOST_CHARACTERS = 253
+# How long squid may take until it listens, how often that is looked at, and how often it is started anew.
+EGRESS_START_S = 10.0
+EGRESS_LOOK_S = 0.02
+EGRESS_STARTS = 5
+EGRESS_STARTS_S = 60.0
+# Connections of the sandbox; each may need one to its host. Names whose addresses are kept; headers of a request or a response; what waits of a body.
+EGRESS_CONNECTIONS = 256
+EGRESS_DESCRIPTORS = 1_024
+EGRESS_NAMES = 1_024
+EGRESS_HEADER_BYTES = 64 * KIB
+EGRESS_BUFFER_BYTES = 128 * KIB
+# What is told of a request, and of squid's last words.
+EGRESS_LINE_BYTES = 16 * KIB
+EGRESS_METHOD_CHARACTERS = 32
+EGRESS_HOST_CHARACTERS = 255
+EGRESS_SAID_BYTES = 2_000
