@@ -48,7 +48,12 @@ export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => 
   }
 }
 
-/** Fails the file whose tests left a container behind. */
+/** Names of all networks that this file's servers have made. */
+export async function ourNetworks(): Promise<string[]> {
+  return (await docker.listNetworks()).filter(({ Labels }) => isOurs(Labels)).map(({ Name }) => Name);
+}
+
+/** Fails the file whose tests left a container or a network behind. */
 export function guardAgainstLeaks(): void {
   let watcher: FSWatcher;
   beforeAll(() => {
@@ -57,9 +62,10 @@ export function guardAgainstLeaks(): void {
   });
   afterAll(async () => {
     watcher.close();
-    const left = await eventually(ourContainers, (containers) => containers.length === 0, 15_000).catch(() => ourContainers());
+    const all = async () => [...(await ourContainers()), ...(await ourNetworks())];
+    const left = await eventually(all, (seen) => seen.length === 0, 15_000).catch(all);
     await rm(home, { recursive: true, force: true });
-    expect(left, "containers that these tests left").toEqual([]);
+    expect(left, "containers and networks that these tests left").toEqual([]);
   });
 }
 
