@@ -40,7 +40,8 @@ export async function createNetwork(docker: Docker, spec: NetworkSpec, signal?: 
       return { networkId: network.id, addresses };
     } catch (error) {
       await removeNetwork(docker, name).catch(() => {});
-      if (tries >= LIMITS.subnetTries || !isOverlap(error)) throw error;
+      if (!isOverlap(error)) throw error;
+      if (tries >= LIMITS.subnetTries) throw noSubnet(error);
     }
   }
 }
@@ -86,6 +87,15 @@ async function isUsed(docker: Docker, networkId: string): Promise<boolean> {
 
 function addressAt(offset: number): string {
   return `${POOL.first}.${POOL.second + (offset >> 16)}.${(offset >> 8) & 255}.${offset & 255}`;
+}
+
+function noSubnet(cause: unknown): KernelboxError {
+  return new KernelboxError(
+    "engine_unavailable",
+    `No free subnet for a sandbox's network was found in ${LIMITS.subnetTries} tries within 198.18.0.0/15.`,
+    "Remove the networks that nobody uses: docker network prune. See who has that range: docker network ls.",
+    { cause },
+  );
 }
 
 /** Engines say it in words only, with one status or another. */
