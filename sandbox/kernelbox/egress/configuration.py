@@ -109,7 +109,7 @@ def configuration(policy: Policy, folder: str) -> str:
 
 
 def _deny(lists: str, page: refusals.Page) -> str:
-    return f"http_access deny {lists} {page.name}"
+    return " ".join(["http_access deny", *lists.split(), page.name])
 
 
 def _allowlist(policy: Policy) -> list[str]:
