@@ -101,8 +101,11 @@ export const SPELLINGS = [
   ...["169.254.169.254\\@good.test", "169.254.169.254%00.good.test", "10.213.77.9", "198.51.100.66"],
 ];
 
-/** Python that asks for each of some names again and again for as long as two of their answers last, and replies how often which status came. */
-export function hammer(proxy: string, names: string[]): string {
+/**
+ * Python that asks for each of some names again and again for as long as two of their answers last, and once for a name whose host does not answer.
+ * It replies how often which status came.
+ */
+export function hammer(proxy: string, names: string[], dead: string): string {
   return `
 import collections, http.client, threading, time
 counts, until = collections.Counter(), time.monotonic() + 24
@@ -115,7 +118,11 @@ def ask(names):
             answer.read()
             counts[answer.status] += 1
             if answer.will_close: connection.close()
-threads = [threading.Thread(target=ask, args=(${JSON.stringify(names)}[n::4],)) for n in range(4) for _ in range(2)]
+def ask_dead():
+    connection = http.client.HTTPConnection('${proxy}', timeout=40)
+    connection.request('GET', 'http://${dead}/')
+    counts[f'dead {connection.getresponse().status}'] += 1
+threads = [threading.Thread(target=ask_dead)] + [threading.Thread(target=ask, args=(${JSON.stringify(names)}[n::4],)) for n in range(4) for _ in range(2)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 reply(counts)`;

@@ -58,7 +58,10 @@ it("has stand-ins that the proxy's own network reaches, or no refusal would show
 
 describe("in allowlist mode", () => {
   const { outside } = ADDRESSES;
-  beforeAll(async () => await start({ mode: "allowlist", hosts: ["good.test", "*.below.test", "*.flip.test", "once.test", "late.test"] }));
+  beforeAll(
+    async () =>
+      await start({ mode: "allowlist", hosts: ["good.test", "*.below.test", "*.flip.test", "once.test", "late.test", "dead.test"] }),
+  );
   afterAll(async () => await egress.stop());
   beforeEach(async () => {
     await world.setNames({ "good.test": [[outside]], "a.below.test": [[outside]], "a.b.below.test": [[outside]] });
@@ -176,15 +179,23 @@ describe("in allowlist mode", () => {
           .flat(),
       ]),
     );
-    await world.setNames({ "once.test": [[outside], [metadata]], "late.test": [[metadata], [outside]], ...flips });
+    // These are tried one after another, and no answer comes until the name leads elsewhere.
+    const dead = [31, 32, 33, 34].map((last) => `198.51.100.${last}`);
+    await world.setNames({
+      "dead.test": [dead, [metadata]],
+      "once.test": [[outside], [metadata]],
+      "late.test": [[metadata], [outside]],
+      ...flips,
+    });
     // What was answered first is what counts for a while, although it is valid for no time at all.
     expect((await get("http://once.test/"))[0]).toBe(200);
     expect((await get("http://once.test/"))[0]).toBe(200);
     await expectRefused(await get("http://late.test/"), "late.test", "private_address");
     // Many names change their answers, in many requests at once: one that is checked before a change and connects after it would be seen.
-    const counts = await world.sandbox.ask<Record<string, number>>(hammer(world.addresses.proxy, Object.keys(flips)));
+    const counts = await world.sandbox.ask<Record<string, number>>(hammer(world.addresses.proxy, Object.keys(flips), "dead.test"));
     expect(counts["200"]).toBeGreaterThan(100);
     expect(counts["403"]).toBeGreaterThan(100);
+    expect(counts["dead 503"]).toBe(1);
     await expectRefused(await get("http://once.test/"), "once.test", "private_address");
     expect((await get("http://late.test/"))[0]).toBe(200);
     expect(await world.connections()).toEqual({ [outside]: expect.any(Number) });

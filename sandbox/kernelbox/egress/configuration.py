@@ -101,15 +101,15 @@ def configuration(policy: Policy, folder: str) -> str:
     # Where the container has no IPv6, squid leaves out what the lists have of it. A name is looked up for what can be reached.
     lines += [_deny("ipv6_literal", refusals.LITERAL)]
     lines += _allowlist(policy) if policy.mode == "allowlist" else [_deny("smtp", refusals.PORT)]
-    # The first of these makes squid look the name up, and a name is refused for any of its addresses.
-    lines += [_deny("refused_address", refusals.ADDRESS), _deny("!resolved", refusals.UNKNOWN_NAME), "http_access allow all"]
-    # Once more with what squid knows at the moment at which it takes an address to connect to: without waiting, and refused where it knows none.
-    lines += ["miss_access deny refused_address", "miss_access allow resolved", "miss_access deny all"]
+    # Judged when the request comes, where squid looks the name up and waits for all of its addresses; and once more at the moment at which it takes one
+    # of them to connect to, without waiting: what it does not know any more is refused then.
+    for access in ("http_access", "miss_access"):
+        lines += [_deny("refused_address", refusals.ADDRESS, access), _deny("!resolved", refusals.UNKNOWN_NAME, access), f"{access} allow all"]
     return "\n".join(lines) + "\n"
 
 
-def _deny(lists: str, page: refusals.Page) -> str:
-    return " ".join(["http_access deny", *lists.split(), page.name])
+def _deny(lists: str, page: refusals.Page, access: str = "http_access") -> str:
+    return " ".join([access, "deny", *lists.split(), page.name])
 
 
 def _allowlist(policy: Policy) -> list[str]:
