@@ -18,6 +18,8 @@ const FULL = [
   ],
   "pkg_resources",
 ];
+/** Of squid with its libraries. */
+const SQUID_MAX = 20e6;
 const SIZE_MAX = { core: 500e6, full: 1_400e6, "full-r": 1_650e6 };
 const PACKAGES = "/opt/py/lib/python3.13/site-packages";
 
@@ -129,6 +131,33 @@ reply([missing, checked])`;
     const isTest = `os.path.basename(path) in ('tests', 'test') and path.split('/')[6] in ${JSON.stringify(big)} and '/testing/' not in path`;
     expect(await box.agent.ask(find(PACKAGES, isTest))).toEqual([]);
     expect(await box.agent.ask(find(PACKAGES, "path.endswith(('.h', '.hpp', '.a', '.pyx', '.pxd', '.pyi'))"))).toEqual([]);
+  });
+
+  test("has squid for the egress proxy, with what it needs and whose it is, and nothing else of its package", async () => {
+    const squid = "/opt/squid";
+    const [code, said] = await box.agent.ask<[number, string]>(shell(`LD_LIBRARY_PATH=${squid}/lib ${squid}/squid -v`));
+    expect([code, said]).toEqual([0, expect.stringMatching(/^Squid Cache: Version \d+\.\d+/)]);
+    // Without its folder its libraries are nobody's.
+    expect((await box.agent.ask<[number]>(shell(`${squid}/squid -v`)))[0]).toBe(127);
+    const look = `
+folder, size, world = '${squid}', 0, []
+for top, _, files in os.walk(folder):
+    for path in (os.path.join(top, name) for name in files):
+        status = os.lstat(path)
+        size += status.st_size
+        if status.st_uid != 0 or status.st_mode & 0o022: world.append(path)
+reply([sorted(os.listdir(folder)), size, world, sorted(os.listdir(folder + '/licences'))])`;
+    const [names, size, writable, licences] = await box.agent.ask<[string[], number, string[], string[]]>(look);
+    expect([names, writable]).toEqual([["lib", "licences", "mime.conf", "squid"], []]);
+    expect(size).toBeLessThan(SQUID_MAX);
+    expect(licences).toEqual(expect.arrayContaining(["squid", "libecap3", "libkrb5-3"]));
+    const [, packages] = await box.agent.ask<[number, string]>(shell("dpkg-query --show squid squid-common cron systemd 2>/dev/null"));
+    expect(packages).toBe("");
+  });
+
+  test("has a folder for the cache of packages, which is its user's alone", async () => {
+    const look = "s = os.stat('/var/cache/kernelbox')\nreply([s.st_uid, s.st_gid, oct(s.st_mode), os.listdir('/var/cache/kernelbox')])";
+    expect(await box.agent.ask(look)).toEqual([1000, 1000, "0o40700", []]);
   });
 
   test("has no file that gives its reader the rights of somebody else", async () => {

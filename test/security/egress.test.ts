@@ -261,24 +261,43 @@ describe("in allowlist mode", () => {
     }
   });
 
-  it("bounds the connections of its sandbox, and serves it again afterwards", async () => {
-    const open = await world.sandbox.ask<number>(`
+  it("bounds what its sandbox makes it hold, and serves it again afterwards", async () => {
+    // As many connections as are taken, each with headers that do not end; then tunnels whose end is never read.
+    const [held, sent] = await world.sandbox.ask<[held: number, sent: number]>(`
 import socket, time
-held = [socket.create_connection(('${world.addresses.own}', 3128), 5) for _ in range(300)]
-time.sleep(1)
-alive = 0
-for s in held:
+def is_open(s):
     s.setblocking(False)
-    try: alive += s.recv(1) != b''
-    except BlockingIOError: alive += 1
+    try: return s.recv(1) != b''
+    except BlockingIOError: return True
+    except OSError: return False
+def connect(text):
+    s = socket.create_connection(('${world.addresses.own}', 3128), 5)
+    try: s.sendall(text)
     except OSError: pass
+    return s
+held = [connect(b'GET http://good.test/ HTTP/1.1\\r\\nX: ' + b'x' * 60_000) for _ in range(300)]
+time.sleep(1)
+alive = sum(map(is_open, held))
 for s in held: s.close()
-reply(alive)
+time.sleep(1)
+tunnels = [connect(b'CONNECT good.test:443 HTTP/1.1\\r\\n\\r\\n') for _ in range(250)]
+time.sleep(1)
+for s in tunnels: s.setblocking(False)
+until, piece, sent = time.monotonic() + 3, b'x' * 65536, 0
+while time.monotonic() < until:
+    for s in tunnels:
+        try: sent += s.send(piece)
+        except OSError: pass
+for s in tunnels: s.close()
+reply([alive, sent])
 `);
-    expect(open).toBeGreaterThan(200);
-    expect(open).toBeLessThan(260);
+    expect(held).toBeGreaterThan(200);
+    expect(held).toBeLessThan(260);
+    // So much went in as shows that the tunnels were full.
+    expect(sent).toBeGreaterThan(50e6);
     const answer = async () => await get("http://good.test/").catch(() => [0, ""] as Answer);
     expect((await eventually(answer, ([status]) => status === 200, 10_000))[0]).toBe(200);
+    expect(egress.events.filter(({ event }) => event === "ready").length).toBe(1);
   });
 });
 

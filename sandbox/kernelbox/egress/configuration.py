@@ -101,8 +101,8 @@ def configuration(policy: Policy, folder: str) -> str:
     # Where the container has no IPv6, squid leaves out what the lists have of it. A name is looked up for what can be reached.
     lines += [_deny("ipv6_literal", refusals.LITERAL)]
     lines += _allowlist(policy) if policy.mode == "allowlist" else [_deny("smtp", refusals.PORT)]
-    # Judged when the request comes, where squid looks the name up and waits for all of its addresses; and once more at the moment at which it takes one
-    # of them to connect to, without waiting: what it does not know any more is refused then.
+    # Judged when the request comes, where squid looks the name up and waits for all of its addresses; and once more at the moment at which it takes
+    # one of them to connect to, without waiting: what it does not know any more is refused then.
     for access in ("http_access", "miss_access"):
         lines += [_deny("refused_address", refusals.ADDRESS, access), _deny("!resolved", refusals.UNKNOWN_NAME, access), f"{access} allow all"]
     return "\n".join(lines) + "\n"
