@@ -22,8 +22,7 @@ RUN if command -v update-ca-certificates; then update-ca-certificates; fi \
 # A name for uid 1000, or getpass.getuser() fails. The workspace keeps the mode of its mount point, whatever the mount asks for; so does the volume of a package cache. /mnt/data is where other code interpreters keep files.
 RUN echo 'user:x:1000:1000:user:/home/user:/bin/bash' >> /etc/passwd \
  && echo 'user:x:1000:' >> /etc/group \
- && mkdir -p /home/user /mnt/shared \
- && mkdir /var/cache/kernelbox \
+ && mkdir -p /home/user /mnt/shared /var/cache/kernelbox \
  && chown 1000:1000 /home/user /var/cache/kernelbox \
  && chmod 0700 /home/user /var/cache/kernelbox \
  && ln -s /home/user /mnt/data
@@ -51,12 +50,25 @@ RUN python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --quiet --require-hashes --requirement /opt/build.txt
 COPY sandbox/install-packages.sh sandbox/trim-packages.sh /opt/
 
+# --- pip, for the containers that fetch packages: in a folder of its own, which is on nobody's path. Windows' launchers stay behind.
+FROM builder AS fetcher-packages
+ARG UV_DEFAULT_INDEX
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+RUN python3 -m venv --without-pip /opt/fetcher
+COPY sandbox/requirements/fetcher.txt /opt/fetcher.txt
+RUN sh /opt/install-packages.sh /opt/fetcher /opt/fetcher.txt \
+ && mv /opt/fetcher/lib/python3.13/site-packages /opt/pip \
+ && find /opt/pip -name '*.exe' -delete \
+ && /opt/fetcher/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/pip
+
 FROM builder AS core-packages
 ARG UV_DEFAULT_INDEX
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python3 -m venv --without-pip /opt/py
 COPY sandbox/requirements/core.txt /opt/core.txt
+COPY sandbox/site/ /opt/py/lib/python3.13/site-packages/
 RUN sh /opt/install-packages.sh /opt/py /opt/core.txt && sh /opt/trim-packages.sh /opt/py
 # The font cache is made here once: a read-only root could never keep it, and making it costs the first plot a second.
 COPY sandbox/matplotlibrc /opt/mpl/matplotlibrc
@@ -67,6 +79,7 @@ FROM base AS core
 COPY --from=core-packages /opt/py /opt/py
 COPY --from=core-packages /opt/mpl /opt/mpl
 COPY --from=squid /opt/squid /opt/squid
+COPY --from=fetcher-packages /opt/pip /opt/pip
 COPY sandbox/kernelbox /opt/py/lib/python3.13/site-packages/kernelbox
 RUN chmod -R a+rX /opt/py/lib/python3.13/site-packages/kernelbox \
  && /opt/py/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/py/lib/python3.13/site-packages/kernelbox
@@ -90,6 +103,7 @@ FROM base AS full
 COPY --from=full-packages /opt/py /opt/py
 COPY --from=full-packages /opt/mpl /opt/mpl
 COPY --from=squid /opt/squid /opt/squid
+COPY --from=fetcher-packages /opt/pip /opt/pip
 COPY sandbox/kernelbox /opt/py/lib/python3.13/site-packages/kernelbox
 RUN chmod -R a+rX /opt/py/lib/python3.13/site-packages/kernelbox \
  && /opt/py/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/py/lib/python3.13/site-packages/kernelbox
@@ -114,6 +128,7 @@ FROM base-r AS full-r
 COPY --from=full-packages /opt/py /opt/py
 COPY --from=full-packages /opt/mpl /opt/mpl
 COPY --from=squid /opt/squid /opt/squid
+COPY --from=fetcher-packages /opt/pip /opt/pip
 COPY sandbox/kernelbox /opt/py/lib/python3.13/site-packages/kernelbox
 RUN chmod -R a+rX /opt/py/lib/python3.13/site-packages/kernelbox \
  && /opt/py/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/py/lib/python3.13/site-packages/kernelbox

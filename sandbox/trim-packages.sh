@@ -8,7 +8,7 @@ find "$packages" -depth -type d \( -name tests -o -name test \) ! -path "$packag
 find "$packages" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' -o -name '*.h' -o -name '*.hpp' \) -delete
 # debugpy is a hard dependency of ipykernel only on paper: without it ipykernel offers no debugger.
 rm -rf "$packages"/debugpy "$packages"/debugpy-*.dist-info "$1"/bin/debugpy* "$packages"/pyarrow/include "$packages"/pyarrow/src \
-  "$packages"/plotly/package_data/datasets
+  "$packages"/plotly/package_data/datasets "$packages"/installer/_scripts/*.exe
 find "$packages" -depth -type d -name __pycache__ -exec rm -rf {} +
 # unchecked-hash: byte-code is taken without a look at the source's time, which a copy into another layer may change.
 "$1"/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"

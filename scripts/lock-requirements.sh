@@ -28,6 +28,7 @@ lock full
 # The full lock binds the core one, so that a package has one version in every flavour.
 lock core --constraint full.txt
 lock build
+lock fetcher
 
 # What checks the supervisor runs with the Python of whoever develops.
 (cd ../tests && uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \

@@ -22,7 +22,7 @@ ENVIRONMENT = {
     # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
     "PLOTLY_RENDERER": "plotly_mimetype",
     "XDG_CACHE_HOME": "/tmp/.cache",
-    "DENO_DIR": "/tmp/.deno",
+    "DENO_DIR": f"{HOME}/.local/share/deno",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 

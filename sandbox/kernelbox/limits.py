@@ -1,5 +1,7 @@
 """Every bound of the supervisor in one table. Units are in the names."""
 
+import errno
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -204,3 +206,33 @@ EGRESS_LINE_BYTES = 16 * KIB
 EGRESS_METHOD_CHARACTERS = 32
 EGRESS_HOST_CHARACTERS = 255
 EGRESS_SAID_BYTES = 2_000
+
+# Packages: those of one request, the length of one, and files that come of it; how much of them, unpacked, and how many files.
+INSTALL_PACKAGES = 50
+INSTALL_NAME_CHARACTERS = 200
+INSTALL_WHEELS = 300
+INSTALL_BYTES = 4 * 1024 * MIB
+INSTALL_ENTRIES = 200_000
+# How long looking for what is installed may take, and installing; what the worker may take, be told, and tell.
+INSTALL_LOOK_S = 30.0
+INSTALL_S = 3_600.0
+INSTALL_GRACE_S = 5.0
+INSTALL_DENO_S = 10.0
+INSTALL_MEMORY_BYTES = 1024 * MIB
+INSTALL_REPLY_BYTES = 1 * MIB
+# A list of what a package consists of, of one that is to be replaced; and what the registry says of one.
+RECORD_BYTES = 32 * MIB
+REGISTRY_BYTES = 16 * MIB
+
+# Fetching them: the request, pip's report and log; versions, conflicts and text that are told.
+FETCH_REQUEST_BYTES = 1 * MIB
+FETCH_REPORT_BYTES = 64 * MIB
+FETCH_LOG_BYTES = 64 * MIB
+FETCH_VERSIONS = 20
+FETCH_CONFLICTS = 10
+FETCH_TEXT_CHARACTERS = 200
+# Between looks at how much came; after how long a fetch that nobody ended was left by a killed one; how long the registry's answers count.
+FETCH_LOOK_S = 0.25
+FETCH_JOB_S = 3_600.0
+FETCH_ANSWER_S = 300.0
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -13,6 +13,7 @@ from .event_log import EventLog
 from .execution import Execution
 from .files import Files
 from .inspection import inspect
+from .install import Install
 from .launcher import Launcher
 from .paths import HOME, Paths
 from .pictures import Pictures
@@ -47,6 +48,7 @@ class Service:
         self._pictures = Pictures(loop, self._reaper)
         self._processes = Processes(loop, self._reaper, self._paths)
         self._search = Search(loop, self._reaper, self._paths)
+        self._install = Install(loop, self._reaper, self._paths)
         self._contexts: dict[str, Context] = {}
         self._executions: dict[str, Execution] = {}
         # Only executions that a server has asked for since it attached are sent on.
@@ -136,6 +138,10 @@ class Service:
                 return await ports.wait_for(params, self._loop)
             case "picture.fit":
                 return await self._pictures.fit(params, transfer)
+            case "package.look":
+                return await self._install.look(params)
+            case "package.install":
+                return await self._install.install(params, transfer)
             case "usage":
                 return usage.usage()
             case "shutdown":

@@ -1,0 +1,66 @@
+"""The principal's cache: what pip and Deno have got before, and a folder for each fetch under way."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from .. import limits
+from .folder_size import files_beneath
+
+
+class Cache:
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._job = ""
+
+    @property
+    def pip(self) -> str:
+        return os.path.join(self._folder, "pip")
+
+    @property
+    def deno(self) -> str:
+        return os.path.join(self._folder, "deno")
+
+    @contextmanager
+    def job(self) -> Iterator[str]:
+        """A folder for one fetch, on the same disk, since what is fetched may be larger than /tmp. What killed fetchers left goes."""
+        jobs = os.path.join(self._folder, "jobs")
+        os.makedirs(jobs, exist_ok=True)
+        for name in os.listdir(jobs):
+            path = os.path.join(jobs, name)
+            with suppress(OSError):
+                if time.time() - os.lstat(path).st_mtime > limits.FETCH_JOB_S:
+                    shutil.rmtree(path, ignore_errors=True)
+        self._job = tempfile.mkdtemp(dir=jobs)
+        try:
+            yield self._job
+        finally:
+            self.drop_job()
+
+    def drop_job(self) -> None:
+        if self._job:
+            shutil.rmtree(self._job, ignore_errors=True)
+
+    def shrink(self, size: int) -> None:
+        """Keeps it below its bound: what was used least lately goes, until there is some room again."""
+        for folder in (self.pip, self.deno):
+            self._shrink(folder, size // 2)
+
+    def _shrink(self, folder: str, size: int) -> None:
+        files = files_beneath(folder)
+        total = sum(each for _, each, _ in files)
+        if total <= size:
+            return
+        if folder == self.deno:
+            # A package of which some files are missing would be taken for whole.
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        for path, each, _ in sorted(files, key=lambda file: file[2]):
+            if total <= size * 3 // 4:
+                return
+            with suppress(OSError):
+                os.unlink(path)
+            total -= each
