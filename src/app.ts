@@ -20,6 +20,7 @@ import { SharedUploads } from "./files/transfers/shared-uploads.ts";
 import { Transfers } from "./files/transfers/transfers.ts";
 import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
+import { Packages } from "./packages/packages.ts";
 import { Processes } from "./processes/processes.ts";
 import { ImageSupply } from "./sandboxes/image-supply.ts";
 import { networkNote } from "./sandboxes/network-policy.ts";
@@ -104,6 +105,7 @@ export async function createApp(config: Config, log: Log): Promise<App> {
     }),
     sources,
     processes: new Processes({ sandboxes, records: processRecords, softDeadlineMs: config.softDeadline * 1_000 }),
+    packages: new Packages({ sandboxes, softDeadlineMs: config.softDeadline * 1_000 }),
     pictures: new Pictures(sandboxes),
     hostTransfers,
   };

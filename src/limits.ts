@@ -286,6 +286,20 @@ export const LIMITS = {
   /** Text before a pattern's match that is looked at again where more comes. */
   patternWindowCharacters: 64 * KiB,
 
+  /** Packages of one call, and characters of one. The supervisor's INSTALL_PACKAGES and INSTALL_NAME_CHARACTERS. */
+  installPackages: 50,
+  installNameCharacters: 200,
+  installSeconds: { default: 300, max: 1_800 },
+  /** How much longer than the fetcher's own deadline the whole may take: its start, and unpacking. */
+  installSlackMs: 60_000,
+  /** Packages and files that one install brings, their bytes as they are fetched, and a principal's cache of them. */
+  installFiles: 300,
+  installBytes: 1 * GiB,
+  installCacheBytes: 4 * GiB,
+  /** The line that a fetcher answers with. */
+  fetchLineBytes: 256 * KiB,
+  lookForPackagesMs: 60_000,
+
   /** Files between the host and sandboxes. */
   allowedDirs: 64,
   transferBytes: 16 * GiB,

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 const SRC = resolve(import.meta.dirname, "../src");
 
 /** What each folder may import beside itself and the foundation; the rest is the data's way run backwards. */
-const FOUNDATION = ["errors.ts", "limits.ts", "log.ts", "ids.ts", "own-command.ts", "version.ts"];
+const FOUNDATION = ["errors.ts", "limits.ts", "log.ts", "ids.ts", "own-command.ts", "package-indexes.ts", "version.ts"];
 const MAY_IMPORT: Record<string, string[]> = {
   events: [],
   engines: [],
@@ -19,7 +19,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   "files/transfers": ["events", "files", "sandboxes", "store"],
   "files/host": ["files", "files/transfers", "store"],
   processes: ["events", "sandboxes", "store"],
-  tools: ["contexts", "events", "files", "files/host", "processes"],
+  packages: ["events", "sandboxes", "store"],
+  tools: ["contexts", "events", "files", "files/host", "packages", "processes"],
   mcp: ["events", "files", "tools"],
   commands: ["app.ts", "config.ts", "sandboxes"],
   "app.ts": [
@@ -30,6 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "files",
     "files/host",
     "files/transfers",
+    "packages",
     "processes",
     "sandboxes",
     "store",

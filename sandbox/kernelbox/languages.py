@@ -48,7 +48,7 @@ def _deno() -> Language:
         speaks_on_descriptors=True,
         prelude=(_KERNELS / "deno_prelude.js").read_text(),
         wordless_error="Deno did not run this code and does not say why: it has a syntax error, or imports a module that is not available "
-        "(npm:, jsr: and https: modules that were not fetched before need a network; node: modules and files can be imported).",
+        "(npm: packages come by install_packages; jsr: and https: modules need a network; node: modules and files can be imported).",
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 PACKAGE_NAME = re.compile(r"(@[A-Za-z0-9~_-][A-Za-z0-9~_.-]{0,99}/)?[A-Za-z0-9~_-][A-Za-z0-9~_.-]{0,213}")
 PACKAGE_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([+-][A-Za-z0-9.+-]{1,100})?")
+# Deno asks again, over the network, where it does not know when a version came out; what it could be too young for is decided already.
+_LONG_AGO = "2000-01-01T00:00:00.000Z"
 
 Answer = dict[str, Any]
 
@@ -15,10 +17,9 @@ def only(answer: Answer, wanted: set[str]) -> Answer:
     if len(versions) != len(wanted):
         raise KeyError("a version that the registry does not name")
     tags = {tag: version for tag, version in answer.get("dist-tags", {}).items() if version in wanted}
-    told = {"name": answer["name"], "versions": versions, "dist-tags": tags}
-    if isinstance(answer.get("time"), dict):
-        told["time"] = {version: at for version, at in answer["time"].items() if version in wanted}
-    return told
+    known = answer.get("time")
+    times = {version: known.get(version, _LONG_AGO) if isinstance(known, dict) else _LONG_AGO for version in wanted}
+    return {"name": answer["name"], "versions": versions, "dist-tags": tags, "time": times}
 
 
 def joined(known: Answer, new: Answer) -> Answer:

@@ -301,6 +301,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "file.make",
   "file.search",
   "file.stat",
+  "package.look",
   "port.wait",
   "process.forget",
   "process.get",

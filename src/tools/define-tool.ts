@@ -13,6 +13,7 @@ import type { IdentifiedFiles } from "../files/identified-files.ts";
 import type { Pictures } from "../files/pictures.ts";
 import type { Search } from "../files/search.ts";
 import type { Sources } from "../files/sources.ts";
+import type { Packages } from "../packages/packages.ts";
 import type { Processes } from "../processes/processes.ts";
 import type { Profile } from "./profiles.ts";
 
@@ -34,6 +35,7 @@ export interface Services {
   sources: Sources;
   pictures: Pictures;
   processes: Processes;
+  packages: Packages;
   hostTransfers: HostTransfers;
 }
 

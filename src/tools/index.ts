@@ -10,6 +10,7 @@ import { executeCode } from "./execute-code.ts";
 import { getContext } from "./get-context.ts";
 import { getExecution } from "./get-execution.ts";
 import { getProcess } from "./get-process.ts";
+import { installPackages } from "./install-packages.ts";
 import { killProcess } from "./kill-process.ts";
 import { listContexts } from "./list-contexts.ts";
 import { listDirectory } from "./list-directory.ts";
@@ -53,6 +54,7 @@ export const TOOLS: readonly Tool[] = [
   searchFiles,
   listProcesses,
   writeProcessInput,
+  installPackages,
 ];
 
 /** Those of the profiles, in the same order. */

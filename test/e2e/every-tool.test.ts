@@ -62,6 +62,7 @@ const CALLS: Call[] = [
   }),
   call("list_processes", {}, { more: 0, next_cursor: null }),
   call("kill_process", ({ run_command }) => ({ process_id: run_command?.structured.process_id }), { status: "killed" }),
+  call("install_packages", { packages: ["numpy"] }, { status: "already_installed", already_installed: [{ name: "numpy" }] }),
   call("remove_file", { path: "more", recursive: true }, { path: "/home/user/more", removed: true }),
 ];
 

@@ -12,7 +12,7 @@ Manager = Literal["pip", "npm"]
 
 # Neither begins with a dash, so neither can be a flag.
 _PIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*(\(?[<>=!~][A-Za-z0-9.*+!<>=~, ]*\)?)?")
-_NPM = re.compile(r"(@[a-z0-9~_.-]+/)?[A-Za-z0-9~_.-]+(@[A-Za-z0-9.^~<>=*+-]+)?")
+_NPM = re.compile(r"(@[A-Za-z0-9~_][A-Za-z0-9~_.-]*/)?[A-Za-z0-9~_][A-Za-z0-9~_.-]*(@[A-Za-z0-9.^~<>=*+-]+)?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+_-]{0,63}")
 _PROXY = re.compile(r"http://[0-9.]{7,15}:[0-9]{1,5}")

@@ -2,6 +2,7 @@ import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { ownCommand } from "../../own-command.ts";
+import { packageIndexes } from "../../package-indexes.ts";
 import type { BuildProgress, ImageFlavour, ImageInfo, Images } from "../engine.ts";
 import { baseImage } from "./base-image.ts";
 import { runBuild } from "./build.ts";
@@ -10,7 +11,6 @@ import { keepBuildCache, removeOlderImages } from "./build-leftovers.ts";
 import { answered } from "./errors.ts";
 import { labelledInfo } from "./image-labels.ts";
 import { contentVersion } from "./image-version.ts";
-import { packageIndexes } from "./package-indexes.ts";
 import { SharedWork } from "./shared-work.ts";
 
 export const REPOSITORY = "kernelbox/sandbox";

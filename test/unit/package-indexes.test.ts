@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { packageIndexes } from "../../../../src/engines/docker/package-indexes.ts";
+import { packageIndexes } from "../../src/package-indexes.ts";
 
 const none = async () => "";
 const A = "https://me:p%40ss@a.example/simple";

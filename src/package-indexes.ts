@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { LIMITS } from "../../limits.ts";
+import { LIMITS } from "./limits.ts";
 
 /** Settings of the host that decide where packages come from. */
 const VARIABLES = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
@@ -21,6 +21,12 @@ export async function packageIndexes(
   }
   if (indexes.UV_DEFAULT_INDEX !== undefined || indexes.PIP_INDEX_URL !== undefined) return indexes;
   return { ...indexesOf(await pip()), ...indexes };
+}
+
+/** The same for npm packages, which no image is built from. */
+export function npmRegistry(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const registry = env.NPM_CONFIG_REGISTRY ?? env.npm_config_registry ?? "";
+  return isReachable(registry) ? { NPM_CONFIG_REGISTRY: registry } : {};
 }
 
 const INDEX_LINE = /^(global|install)\.(index-url|extra-index-url)=['"](.*)['"]$/;
