@@ -28,7 +28,8 @@ ENVIRONMENT = {
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-# The server sets these where the sandbox has a way out. What is behind it may be known to the image's own authorities only, which not all ask by themselves.
+# The server sets these where the sandbox has a way out. What is behind it may be known to the image's own authorities only, which not all ask by
+# themselves.
 if any(name in os.environ for name in _PROXIES):
     ENVIRONMENT |= {name: os.environ[name] for name in _PROXIES if name in os.environ}
     ENVIRONMENT |= {"SSL_CERT_FILE": _CERTIFICATES, "REQUESTS_CA_BUNDLE": _CERTIFICATES, "DENO_TLS_CA_STORE": "system"}

@@ -55,6 +55,7 @@ class Fetching(unittest.TestCase):
         self.folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.folder)
         self.cache = Cache(self.folder)
+        self.enterContext(self.cache.used())
         self.index = Index()
         self.addCleanup(self.index.close)
 
@@ -174,6 +175,14 @@ class Pip(Fetching):
         self.assertEqual(len(os.listdir(self.cache.pip)), 10)
         self.cache.shrink(12_000)
         self.assertEqual(sorted(os.listdir(self.cache.pip)), ["6", "7", "8", "9"])
+        other = Cache(self.folder)
+        with other.used():
+            # Somebody uses it: nothing goes.
+            self.cache.shrink(0)
+            self.cache.forget(self.cache.pip)
+        self.assertEqual(len(os.listdir(self.cache.pip)), 4)
+        self.cache.shrink(0)
+        self.assertEqual(os.listdir(self.cache.pip), [])
         left = os.path.join(self.folder, "jobs", "left")
         os.makedirs(left)
         with self.cache.job() as job:

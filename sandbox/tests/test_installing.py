@@ -127,6 +127,7 @@ class Wheels(Installing):
         for content in (b"", b"no wheel", wheel("other"), wheel("thing")[:-40]):
             self.assertEqual(self.failure(("thing", "1.0", content)).code, "unsupported")
             self.assertEqual(self.there(), [])
+            self.assertTrue(os.path.isdir(self.places.site))
 
     def test_room_is_looked_at_first(self):
         content = wheel("thing", files={"thing/zeros": "0" * 5_000_000})
@@ -180,7 +181,8 @@ class Npm(Installing):
         return path
 
     def package(self, name="left", version="1.0.0"):
-        about = {"version": version, "dist": {"tarball": "https://x/", "shasum": "0" * 40, "integrity": "sha512-" + "A" * 86 + "=="}, "dependencies": {}}
+        integrity = "sha512-" + "A" * 86 + "=="
+        about = {"version": version, "dist": {"tarball": "https://x/", "shasum": "0" * 40, "integrity": integrity}, "dependencies": {}}
         answer = only({"name": name, "versions": {version: about}, "dist-tags": {"latest": version}}, {version})
         return {f"{name}/{version}/index.js": f"module.exports = '{version}'", f"{name}/registry.json": json.dumps(answer)}
 
@@ -224,7 +226,8 @@ class Npm(Installing):
             self.install_npm(good)
 
     def test_the_registrys_words_are_cut_and_joined(self):
-        answer = {"name": "a", "versions": {"1.0.0": {}, "2.0.0": {}}, "dist-tags": {"latest": "2.0.0", "old": "1.0.0"}, "time": {"created": "x", "1.0.0": "y"}}
+        tags = {"latest": "2.0.0", "old": "1.0.0"}
+        answer = {"name": "a", "versions": {"1.0.0": {}, "2.0.0": {}}, "dist-tags": tags, "time": {"created": "x", "1.0.0": "y"}}
         old, new = only(answer, {"1.0.0"}), only(answer, {"2.0.0"})
         self.assertEqual(old, {"name": "a", "versions": {"1.0.0": {}}, "dist-tags": {"old": "1.0.0"}, "time": {"1.0.0": "y"}})
         self.assertEqual(joined(old, new), {**answer, "time": {"1.0.0": "y", "2.0.0": "2000-01-01T00:00:00.000Z"}})

@@ -72,12 +72,12 @@ export class Packages {
       return { ...done, status, sandboxId: sandbox.sandboxId, durationMs: performance.now() - startedAt };
     };
     const key = JSON.stringify([sandbox.sandboxId, request.manager, [...packages].sort()]);
-    let underWay = this.#underWay.get(key);
+    let underWay = this.#wanted(key);
     if (underWay === undefined) {
       const { present, missing } = await this.#look(sandbox, request.manager, packages, signal);
       if (missing.length === 0) return reply("already_installed", { installed: [], alreadyInstalled: present, replaced: [] });
       checkReach(sandbox.network, packageSource(request.manager, await this.#settings()));
-      underWay = this.#underWay.get(key) ?? this.#begin(key, sandbox, { ...request, packages });
+      underWay = this.#wanted(key) ?? this.#begin(key, sandbox, { ...request, packages });
     }
     const leave = underWay.join(caller.onProgress);
     try {
@@ -91,6 +91,12 @@ export class Packages {
     return reply(done.installed.length === 0 ? "already_installed" : "installed", done);
   }
 
+  /** The one under way, but for one that its last caller has taken back and that is about to end. */
+  #wanted(key: string): Installation<Installed> | undefined {
+    const found = this.#underWay.get(key);
+    return found?.signal.aborted === true ? undefined : found;
+  }
+
   #begin(key: string, sandbox: Sandbox, request: InstallRequest): Installation<Installed> {
     const { sandboxId } = sandbox;
     const turn = this.#last.get(sandboxId) ?? Promise.resolve();
@@ -101,9 +107,9 @@ export class Packages {
     this.#underWay.set(key, begun);
     const last = begun.done
       .catch(() => {})
-      .then(async () => await turn)
-      .then(() => {
-        this.#underWay.delete(key);
+      .then(async () => {
+        if (this.#underWay.get(key) === begun) this.#underWay.delete(key);
+        await turn;
         if (this.#last.get(sandboxId) === last) this.#last.delete(sandboxId);
       });
     this.#last.set(sandboxId, last);

@@ -36,8 +36,8 @@ def main() -> None:
 
 def _answer(request: Request, cache: Cache, told: BinaryIO) -> None:
     deadline = time.monotonic() + request.timeout_s
-    cache.shrink(request.cache_bytes)
-    with cache.job() as job:
+    with cache.used(), cache.job() as job:
+        cache.shrink(request.cache_bytes)
         fetched = (pip_fetch if request.manager == "pip" else npm_fetch).fetch(request, cache, job, deadline)
         sizes = [os.path.getsize(path) for path in fetched.paths]
         if sum(sizes) > request.max_bytes:

@@ -1,5 +1,6 @@
 """The principal's cache: what pip and Deno have got before, and a folder for each fetch under way."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ class Cache:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._job = ""
+        self._lock = -1
 
     @property
     def pip(self) -> str:
@@ -23,6 +25,37 @@ class Cache:
     @property
     def deno(self) -> str:
         return os.path.join(self._folder, "deno")
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While it is used nobody else takes anything out of it."""
+        self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(self._lock)
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """False where another fetch uses it, too."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_alone = False
+        else:
+            is_alone = True
+        try:
+            yield is_alone
+        finally:
+            # Also where there was none to be had: asking has given up what was held.
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def forget(self, folder: str) -> None:
+        """Throws away what was kept, for it may be damaged."""
+        with self._alone() as is_alone:
+            if is_alone:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def job(self) -> Iterator[str]:
@@ -46,8 +79,9 @@ class Cache:
 
     def shrink(self, size: int) -> None:
         """Keeps it below its bound: what was used least lately goes, until there is some room again."""
-        for folder in (self.pip, self.deno):
-            self._shrink(folder, size // 2)
+        with self._alone() as is_alone:
+            for folder in (self.pip, self.deno) if is_alone else ():
+                self._shrink(folder, size // 2)
 
     def _shrink(self, folder: str, size: int) -> None:
         files = files_beneath(folder)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tarfile
 import time
 from typing import Any
@@ -25,7 +24,7 @@ def fetch(request: Request, cache: Cache, job: str, deadline: float) -> Fetched:
         raise FetchError("unsupported")
     _forget_old_answers(cache.deno)
     deno = _Deno(request, cache, job, deadline)
-    return tried_twice(deno.fetch, lambda: shutil.rmtree(cache.deno, ignore_errors=True))
+    return tried_twice(deno.fetch, lambda: cache.forget(cache.deno))
 
 
 class _Deno:

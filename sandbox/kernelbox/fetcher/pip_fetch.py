@@ -22,7 +22,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def fetch(request: Request, cache: Cache, job: str, deadline: float) -> Fetched:
     pip = _Pip(request, cache, job, deadline)
-    return tried_twice(pip.fetch, lambda: shutil.rmtree(cache.pip, ignore_errors=True))
+    return tried_twice(pip.fetch, lambda: cache.forget(cache.pip))
 
 
 class _Pip:

@@ -6,8 +6,10 @@ from contextlib import suppress
 
 
 class Undo:
-    def __init__(self, trash: str) -> None:
+    def __init__(self, trash: str, kept: tuple[str, ...] = ()) -> None:
+        """Folders that become empty go, but for those that are `kept`: running kernels have one of them on their path."""
         self._trash = trash
+        self._kept = kept
         self._written: list[str] = []
         self._moved: list[tuple[str, str]] = []
 
@@ -39,6 +41,6 @@ class Undo:
     def _remove_empty(self, paths: list[str]) -> None:
         for folder in sorted({os.path.dirname(path) for path in paths}, key=len, reverse=True):
             with suppress(OSError):
-                while True:
+                while folder not in self._kept:
                     os.rmdir(folder)
                     folder = os.path.dirname(folder)

@@ -33,7 +33,7 @@ def install_wheels(wheels: list[tuple[str, str, str]], staging: str, places: Pla
     _check_room([path for _, _, path in wheels], places)
     replaced = []
     for number, (name, version, path) in enumerate(wheels):
-        undo = Undo(os.path.join(staging, f"aside-{number}"))
+        undo = Undo(os.path.join(staging, f"aside-{number}"), (places.site, places.base))
         try:
             if _install(name, version, path, places, undo):
                 replaced.append(name)
