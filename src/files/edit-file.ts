@@ -1,4 +1,3 @@
-import { createTwoFilesPatch } from "diff";
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { type Edit, edited } from "./edits.ts";
@@ -47,13 +46,15 @@ async function edit(files: Files, { edits, dryRun, ...target }: EditFile, caller
   const before = decodeText(Buffer.concat(parts));
   const after = edited(before, edits);
   const content = Buffer.from(after);
-  const result = { path: found.path, sizeBytes: content.length, diff: differenceOf(found.path, before, after) };
+  const result = { path: found.path, sizeBytes: content.length, diff: await differenceOf(found.path, before, after) };
   if (dryRun || after === before) return result;
   const write = { ...place, content, createParents: false, append: false, overwrite: true, ifVersion: found.version };
   return { ...result, sizeBytes: (await files.write(write, caller)).sizeBytes };
 }
 
-function differenceOf(path: string, before: string, after: string): string | null {
+async function differenceOf(path: string, before: string, after: string): Promise<string | null> {
+  // Loaded here: a server is there sooner without it.
+  const { createTwoFilesPatch } = await import("diff");
   const patch = createTwoFilesPatch(path, path, before, after, undefined, undefined, { context: 3, timeout: LIMITS.diffMs });
   // Behind the line of equals signs that this format begins with.
   return patch === undefined ? null : patch.slice(patch.indexOf("\n") + 1);

@@ -1,4 +1,3 @@
-import { fileTypeFromBuffer, supportedMimeTypes } from "file-type";
 import mime from "mime";
 import { characterBoundary, textOf } from "../events/utf8.ts";
 import { LIMITS } from "../limits.ts";
@@ -48,8 +47,14 @@ export async function typeOfContent(claimed: string, content: Buffer): Promise<s
   if (picture !== undefined) return picture;
   const head = content.subarray(0, LIMITS.mediaTypeBytes);
   const isText = textOf(head.subarray(0, characterBoundary(head))) !== undefined;
-  const signed = await signature(head);
-  if (isText && signed !== PDF) return isByText(claimed) ? claimed : TEXT;
+  // Loaded here: a server is there sooner without it.
+  const { fileTypeFromBuffer, supportedMimeTypes } = await import("file-type");
+  const found = await fileTypeFromBuffer(head).catch(() => undefined);
+  // What the bytes say themselves, without its own form of a type that is registered under another name; undefined for what has no signature.
+  const signed = found?.mime.split(";")[0];
+  /** Whether files of the type begin with a signature, where it is known which. */
+  const isBySignature = (type: string) => isShownPicture(type) || (supportedMimeTypes.has(type) && !MAY_BE_TEXT.test(type));
+  if (isText && signed !== PDF) return claimed === UNKNOWN_TYPE || isBySignature(claimed) ? TEXT : claimed;
   if (signed === undefined || isWeak(signed, claimed)) return isBySignature(claimed) ? UNKNOWN_TYPE : claimed;
   if (signed === claimed) return claimed;
   return CONTAINERS.has(signed) && claimed !== UNKNOWN_TYPE && !claimed.startsWith("text/") && !claimed.startsWith("image/")
@@ -69,26 +74,10 @@ const CONTAINERS = new Set([
   "video/x-matroska",
 ]);
 
-/** What the bytes say themselves; undefined for what has no signature. */
-async function signature(head: Buffer): Promise<string | undefined> {
-  const found = await fileTypeFromBuffer(head).catch(() => undefined);
-  // Its own form of a type that is registered under another name.
-  return found?.mime.split(";")[0];
-}
-
 /** Two bytes make a bitmap, or a piece of sound: what is none by its name either is not called one. Those that hosts show have been told apart already. */
 function isWeak(signed: string, claimed: string): boolean {
   const kind = signed.slice(0, signed.indexOf("/") + 1);
   return isShownPicture(signed) || ((kind === "image/" || kind === "audio/") && !claimed.startsWith(kind));
-}
-
-/** A type whose files begin with a signature, where it is known which. */
-function isBySignature(type: string): boolean {
-  return isShownPicture(type) || (supportedMimeTypes.has(type) && !MAY_BE_TEXT.test(type));
-}
-
-function isByText(type: string): boolean {
-  return type !== UNKNOWN_TYPE && !isBySignature(type);
 }
 
 const MAY_BE_TEXT = /^text\/|xml|json|rtf|postscript|javascript|regedit|mpegurl/;
