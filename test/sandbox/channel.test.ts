@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Channel } from "../../src/channel/channel.ts";
 import { encodeFrame, FRAME } from "../../src/channel/frames.ts";
 import { emptySchema, eventsSchema, readSchema, writtenSchema } from "../../src/sandboxes/supervisor-schemas.ts";
 import { guardAgainstLeaks } from "../helpers/containers.ts";
-import { log, startSandbox } from "../helpers/sandbox.ts";
+import { log, startSandbox, type TestSandbox } from "../helpers/sandbox.ts";
 
 guardAgainstLeaks();
 
@@ -147,12 +147,25 @@ describe("a channel that breaks", () => {
 });
 
 describe("output", () => {
+  let box: TestSandbox;
+  let context: string;
+  beforeAll(async () => {
+    box = await startSandbox();
+  });
+  beforeEach(async () => {
+    context = await box.context();
+  });
+  // With it goes what it has started.
+  afterEach(async () => {
+    await box.sandbox.request("context.delete", { context_id: context }, emptySchema);
+  });
+  afterAll(async () => await box[Symbol.asyncDispose]());
+
   it("loses no byte of a subprocess, a hundred times beside busy processes, and keeps the order of print and descriptor", async () => {
-    await using box = await startSandbox();
-    const context = await box.context();
     // Where capture loses its tail at all, it does under load: a sixth of the cells with ipykernel's own.
     const load = "import subprocess\nbusy = [subprocess.Popen(['bash', '-c', 'while :; do :; done']) for _ in range(4)]";
-    await (await box.start(await box.context(), load)).ended;
+    const beside = await box.context();
+    await (await box.start(beside, load)).ended;
     for (let n = 0; n < 50; n++) {
       const running = await box.start(
         context,
@@ -170,11 +183,10 @@ describe("output", () => {
     const c = await box.start(context, "import ctypes\nctypes.CDLL(None).puts(b'from C')");
     await c.ended;
     expect(c.text()).toBe("from C\n");
+    await box.sandbox.request("context.delete", { context_id: beside }, emptySchema);
   });
 
   it("of a fast writer is held back, not dropped, while the server is slow to acknowledge", async () => {
-    await using box = await startSandbox();
-    const context = await box.context();
     const running = await box.start(context, "for n in range(40_000): print(n, 'x' * 1000)\nprint('end')");
     running.holdBack = true;
     await pause(3_000);
@@ -190,8 +202,6 @@ describe("output", () => {
   });
 
   it("of five thousand displays arrives whole, though the reader sleeps: ZeroMQ's own bound would have dropped most of it", async () => {
-    await using box = await startSandbox();
-    const context = await box.context();
     const running = await box.start(
       context,
       "from IPython.display import display\nfor n in range(5_000): display({'text/plain': f'{n} ' + 'x' * 5_000}, raw=True)",
@@ -205,8 +215,6 @@ describe("output", () => {
   });
 
   it("past the bound, for a server that never acknowledges: the middle is dropped and counted, and the code ends", async () => {
-    await using box = await startSandbox();
-    const context = await box.context();
     const running = await box.start(context, "for n in range(40_000): print(n, 'x' * 1000)\nprint('end')");
     running.holdBack = true;
     expect(await running.ended).toMatchObject({ data: { state: "ok" } });
@@ -224,8 +232,6 @@ describe("output", () => {
     ["displays", "from IPython.display import display\nwhile True: display('x' * 1000)"],
     ["a child", "import subprocess\nsubprocess.run(['yes'])"],
   ])("a flood of %s is interrupted at once, with nobody reading", async (_, code) => {
-    await using box = await startSandbox();
-    const context = await box.context();
     const running = await box.start(context, code);
     running.holdBack = true;
     await pause(1_500);
@@ -240,8 +246,6 @@ describe("output", () => {
   });
 
   it("of a thread that goes on after its execution never gets into another's result", async () => {
-    await using box = await startSandbox();
-    const context = await box.context();
     const first = await box.start(
       context,
       "import threading, time\ndef late():\n    time.sleep(0.5)\n    print('late')\nthreading.Thread(target=late).start()",
