@@ -3,6 +3,7 @@ import { CHART_TYPE } from "../../../src/events/chart.ts";
 import type { MimeBundle, MimeValue } from "../../../src/events/event.ts";
 import { htmlText } from "../../../src/events/html-text.ts";
 import { preferredType, readableText } from "../../../src/events/mime-preference.ts";
+import { processorMs } from "../../helpers/processor-time.ts";
 
 const VALUES: Record<string, MimeValue> = {
   "text/plain": { text: "<IPython.core.display.Thing object>" },
@@ -69,8 +70,8 @@ describe("HTML as text", () => {
   });
 
   it("takes no longer for what is made to take long", () => {
-    const begun = performance.now();
+    const begun = processorMs();
     for (const part of ["<", "<td></td> ", "<!--", "<script", " | ", "&#9", "<br ", "\t\n"]) htmlText(part.repeat(100_000));
-    expect(performance.now() - begun).toBeLessThan(2_000);
+    expect(processorMs() - begun).toBeLessThan(2_000);
   });
 });

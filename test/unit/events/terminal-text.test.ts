@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { plainText, TerminalText } from "../../../src/events/terminal-text.ts";
+import { processorMs } from "../../helpers/processor-time.ts";
 
 const inPieces = (text: string, size: number) => {
   const folder = new TerminalText();
@@ -34,19 +35,19 @@ describe("terminal text made plain", () => {
     const folder = new TerminalText();
     for (let n = 0; n < 1_000; n++) folder.push("x".repeat(1_000));
     expect(folder.pending.length).toBeLessThan(70_000);
-    const startedAt = performance.now();
+    const startedAt = processorMs();
     const bar = new TerminalText();
     for (let n = 0; n < 100_000; n++) bar.push(`\r${n}%`);
     expect(bar.pending).toBe("99999%");
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(processorMs() - startedAt).toBeLessThan(5_000);
   });
 
   it("takes time in proportion to the text, however many carriage returns are in it", () => {
     const timeFor = (text: string) => {
       const times = Array.from({ length: 20 }, () => {
-        const startedAt = performance.now();
+        const startedAt = processorMs();
         plainText(text);
-        return performance.now() - startedAt;
+        return processorMs() - startedAt;
       });
       return Math.min(...times);
     };
