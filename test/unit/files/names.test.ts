@@ -6,10 +6,10 @@ import { KernelboxError } from "../../../src/errors.ts";
 import { legible, quoted } from "../../../src/events/quoted.ts";
 import { characterBoundary } from "../../../src/events/utf8.ts";
 import { decodeText, readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
-import type { Source } from "../../../src/files/source.ts";
 import { executionUri, fileTarget, fileUri, outputUri, parseUri, streamUri } from "../../../src/files/uris.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { absolutePath } from "../../../src/sandboxes/paths.ts";
+import { sourceInPieces } from "../../helpers/source.ts";
 
 describe("paths", () => {
   it.each([
@@ -124,22 +124,11 @@ describe("names as prose shows them", () => {
   });
 });
 
-function source(bytes: Buffer, piece = 7): Source {
-  return {
-    sandboxId: "sbx_1",
-    uri: "",
-    path: "",
-    sizeBytes: bytes.length,
-    mimeType: "text/plain",
-    fileId: null,
-    modifiedAt: null,
-    mode: null,
-    stream: async (offset, limit, onData) => {
-      const end = limit === undefined ? bytes.length : Math.min(bytes.length, offset + limit);
-      for (let at = offset; at < end; at += piece) if (!onData(bytes.subarray(at, Math.min(end, at + piece)))) return;
-    },
-  };
-}
+const source = (bytes: Buffer, piece = 7) =>
+  sourceInPieces(
+    bytes,
+    Array.from({ length: Math.floor(bytes.length / piece) }, (_, n) => (n + 1) * piece),
+  );
 
 describe("windows of a text", () => {
   const text = Array.from({ length: 20 }, (_, n) => `line ${n + 1}\n`).join("");

@@ -2,31 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CHARACTER_BYTES_MAX } from "../../../src/events/utf8.ts";
 import { readBytes, readCharacters, readLines } from "../../../src/files/read-window.ts";
-import type { Source } from "../../../src/files/source.ts";
 import { LIMITS } from "../../../src/limits.ts";
-
-/** Gives its bytes in pieces that end wherever `cuts` say, as pipes and the channel do. */
-function source(bytes: Buffer, cuts: number[]): Source {
-  const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  return {
-    sandboxId: "sbx_1",
-    uri: "",
-    path: "",
-    sizeBytes: bytes.length,
-    mimeType: "text/plain",
-    fileId: null,
-    modifiedAt: null,
-    mode: null,
-    stream: async (offset, limit, onData) => {
-      const last = limit === undefined ? bytes.length : Math.min(bytes.length, offset + limit);
-      let at = offset;
-      for (const end of [...ends.filter((end) => end > offset && end < last), last]) {
-        if (at >= last || !(await onData(bytes.subarray(at, end)))) return;
-        at = end;
-      }
-    },
-  };
-}
+import { sourceInPieces } from "../../helpers/source.ts";
 
 /** Characters of one to four bytes, ends of lines of all kinds, none, and what stands in front of a text or joins its characters. */
 const piece = fc.oneof(
@@ -52,7 +29,7 @@ describe("windows of any text, wherever its source cuts it", { timeout: 30_000 }
     await fc.assert(
       fc.asyncProperty(text, cuts, sizes(60), sizes(60_000), async (whole, cuts, limits, byteLimits) => {
         const bytes = Buffer.from(whole);
-        const from = source(bytes, cuts);
+        const from = sourceInPieces(bytes, cuts);
         let content = "";
         let line: number | null = 1;
         let byte: number | null = null;
@@ -92,7 +69,7 @@ describe("windows of any text, wherever its source cuts it", { timeout: 30_000 }
       fc.asyncProperty(text, cuts, fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), async (whole, cuts, first, limit) => {
         const lines = linesOf(whole);
         const wanted = lines.slice(first - 1, first - 1 + limit).join("");
-        const window = await readLines(source(Buffer.from(whole), cuts), first, limit);
+        const window = await readLines(sourceInPieces(Buffer.from(whole), cuts), first, limit);
         if (Buffer.byteLength(wanted) <= LIMITS.readFileBytes) expect(window.content === wanted).toBe(true);
         expect(wanted.startsWith(window.content)).toBe(true);
         expect(Buffer.byteLength(window.content)).toBeLessThanOrEqual(LIMITS.readFileBytes);
@@ -112,7 +89,7 @@ describe("windows of any text, wherever its source cuts it", { timeout: 30_000 }
     await fc.assert(
       fc.asyncProperty(small, cuts, fc.nat(), sizes(12), async (whole, cuts, start, limits) => {
         const bytes = Buffer.from(whole);
-        const from = source(bytes, cuts);
+        const from = sourceInPieces(bytes, cuts);
         let at: number | null = start % (bytes.length + 1);
         let content = "";
         let begun: number | undefined;
@@ -141,13 +118,13 @@ describe("windows of any text, wherever its source cuts it", { timeout: 30_000 }
         const whole = Buffer.from(any);
         const parts: Buffer[] = [];
         for (let at = 0, n = 0; at < whole.length; n++) {
-          const part = await readBytes(source(whole, cuts), at, sizeOf(limits, n));
+          const part = await readBytes(sourceInPieces(whole, cuts), at, sizeOf(limits, n));
           expect(part).toHaveLength(Math.min(sizeOf(limits, n), whole.length - at));
           parts.push(part);
           at += part.length;
         }
         expect(Buffer.concat(parts).equals(whole)).toBe(true);
-        expect(await readBytes(source(whole, cuts), whole.length, 9)).toHaveLength(0);
+        expect(await readBytes(sourceInPieces(whole, cuts), whole.length, 9)).toHaveLength(0);
       }),
       { numRuns: 500 },
     );
@@ -161,7 +138,7 @@ describe("windows of any text, wherever its source cuts it", { timeout: 30_000 }
     await fc.assert(
       fc.asyncProperty(odd, cuts, sizes(9), async (any, cuts, limits) => {
         const whole = Buffer.from(any);
-        const from = source(whole, cuts);
+        const from = sourceInPieces(whole, cuts);
         const parts: string[] = [];
         try {
           for (let at: number | null = 0, n = 0; at !== null; n++) {
