@@ -105,20 +105,27 @@ describe("a shared file", () => {
     expect(await bash(client, "ls -A /mnt/shared")).toBe("");
   });
 
-  it.each([
-    ["a folder in its name", { path: "a/b.txt" }, "invalid_argument"],
-    ["a place in the sandbox", { path: "/home/user/b.txt" }, "invalid_argument"],
-    ["a hidden name", { path: ".bashrc" }, "invalid_argument"],
-    ["a way up", { path: "/mnt/shared/../b.txt" }, "invalid_argument"],
-    ["a tar to unpack", { path: "b", unpack: true }, "invalid_argument"],
-    ["more bytes than may be kept", { path: "big", size: LIMITS.sharedBytes + 1 }, "too_large"],
-  ])("is none with %s", async (_what, { path, size = 1, ...more }: { path: string; size?: number; unpack?: boolean }, code) => {
-    await using client = await start();
-    const refused = await share(client, "b.txt", Buffer.alloc(size), { path, ...more });
-    expect(refused.error).toMatchObject({ code, hint: expect.stringMatching(/./) });
-    const { resources } = await client.client.listResources();
-    expect(resources).toEqual([]);
-    expect(await ourContainers()).toEqual([]);
+  describe("that is none", () => {
+    let client: TestClient;
+    beforeAll(async () => {
+      client = await start();
+    });
+    afterAll(async () => await client.close());
+
+    it.each([
+      ["a folder in its name", { path: "a/b.txt" }, "invalid_argument"],
+      ["a place in the sandbox", { path: "/home/user/b.txt" }, "invalid_argument"],
+      ["a hidden name", { path: ".bashrc" }, "invalid_argument"],
+      ["a way up", { path: "/mnt/shared/../b.txt" }, "invalid_argument"],
+      ["a tar to unpack", { path: "b", unpack: true }, "invalid_argument"],
+      ["more bytes than may be kept", { path: "big", size: LIMITS.sharedBytes + 1 }, "too_large"],
+    ])("has %s", async (_what, { path, size = 1, ...more }: { path: string; size?: number; unpack?: boolean }, code) => {
+      const refused = await share(client, "b.txt", Buffer.alloc(size), { path, ...more });
+      expect(refused.error).toMatchObject({ code, hint: expect.stringMatching(/./) });
+      const { resources } = await client.client.listResources();
+      expect(resources).toEqual([]);
+      expect(await ourContainers()).toEqual([]);
+    });
   });
 
   it("is copied into one from the pool", async () => {
