@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
 import type Docker from "dockerode";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FLAGS } from "../../src/config.ts";
 import { VERSION } from "../../src/version.ts";
-import { startClient, TEST_IMAGE } from "../helpers/client.ts";
+import { startClient, TEST_IMAGE, type TestClient } from "../helpers/client.ts";
 import { kernelbox } from "../helpers/command.ts";
 import { docker, eventually, guardAgainstLeaks, ourContainerInfos } from "../helpers/containers.ts";
 
@@ -33,10 +33,17 @@ describe("the command line", () => {
     expect(stdout).toMatch(/is there|nothing to build/);
     expect(Date.now() - startedAt).toBeLessThan(5_000);
   });
+});
 
-  it("reap: removes what has ended elsewhere", async () => {
-    await using living = await startClient();
+describe("reap", () => {
+  let living: TestClient;
+  beforeAll(async () => {
+    living = await startClient();
     await living.run("x = 1");
+  });
+  afterAll(async () => await living.close());
+
+  it("removes what has ended elsewhere", async () => {
     const labels = { "kernelbox.owner": "0123456789abcdef", "kernelbox.host": "elsewhere" };
     const [ended, young] = await Promise.all([made(labels), made(labels)]);
     await ended.start();
@@ -57,9 +64,7 @@ describe("the command line", () => {
     expect((await living.run("x")).structured.result).toBe("1");
   });
 
-  it("reap: removes at once what a server of this host left when it was killed, also what it had made and not started yet", async () => {
-    await using living = await startClient();
-    await living.run("x = 1");
+  it("removes at once what a server of this host left when it was killed, also what it had made and not started yet", async () => {
     const [hers] = await ourContainerInfos();
     const killed = await startClient(undefined, ["--lease", "600"]);
     await killed.run("1");
