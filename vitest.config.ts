@@ -14,6 +14,8 @@ const project = (name: string, include: string[], slow: boolean, exclude: string
     include,
     exclude,
     expect: { poll: { timeout: POLL_MS } },
+    // What is quick starts nothing that outlives its file, so its files can share a process and what it has loaded.
+    isolate: slow,
     testTimeout: slow ? SLOW_MS : QUICK_MS,
     hookTimeout: slow ? SLOW_MS : QUICK_MS,
   },
