@@ -145,8 +145,10 @@ describe.each(LANGUAGE_NAMES)("%s", async (name) => {
     expect(long.stdout.endsWith("\nend\n")).toBe(true);
   });
 
-  it("loses nothing of 300 quick runs, and mixes none", async () => {
-    for (let n = 0; n < 300; n++) {
+  // One in twenty of Deno's is the kind that is lost at all; where nothing comes behind its end, fewer show as much.
+  const runs = name === "javascript" ? 300 : 50;
+  it(`loses nothing of ${runs} quick runs, and mixes none`, async () => {
+    for (let n = 0; n < runs; n++) {
       const { result, stdout } = (await run(code.quick(n))).structured;
       expect(language.hasResult ? result : stdout.trim()).toBe(code.quickResult?.(n) ?? String(n));
     }
