@@ -129,7 +129,8 @@ describe("docker images", () => {
     const startedAt = performance.now();
     controller.abort();
     expect(await building).toMatchObject({ code: "cancelled" });
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    // Long before the step would have ended, on a busy machine too.
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
     const sleeping = async () => (await docker.listContainers({ all: true })).filter(({ Command }) => Command.includes("sleep 61."));
     await expect.poll(sleeping, { timeout: 20_000 }).toEqual([]);
   });
@@ -144,7 +145,7 @@ describe("docker images", () => {
       code: "engine_unavailable",
       message: expect.stringMatching(/could not be built: it took more than 3 s \(step \d+ of \d+, RUN\)/),
     });
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(3_000 + 20_000);
     const sleeping = async () => (await docker.listContainers({ all: true })).filter(({ Command }) => Command.includes("sleep 62."));
     await expect.poll(sleeping, { timeout: 20_000 }).toEqual([]);
   });
