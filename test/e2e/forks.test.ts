@@ -24,7 +24,7 @@ const IS_FORK = "import sys\nopen('/proc/self/cmdline').read().split('\\0')[3]";
 describe("a context that is a fork of the template", () => {
   it("has imported what nearly everybody imports, and is there in a fraction of a plain start's time", async () => {
     const times: Record<"fork" | "plain", number[]> = { fork: [], plain: [] };
-    for (let n = 0; n < 7; n++) {
+    for (let n = 0; n < 3; n++) {
       for (const [kind, args] of [
         ["fork", {}],
         ["plain", PLAIN],
@@ -38,7 +38,7 @@ describe("a context that is a fork of the template", () => {
         await client.call("delete_context", { context_id });
       }
     }
-    const median = (values: number[]) => values.toSorted((a, b) => a - b)[3] as number;
+    const median = (values: number[]) => values.toSorted((a, b) => a - b)[1] as number;
     expect(median(times.fork) / median(times.plain)).toBeLessThan(0.4);
   });
 

@@ -180,12 +180,12 @@ describe("a server that keeps sandboxes ready", () => {
 describe("a claim", () => {
   it("is of one owner: of many at once each gets a sandbox of its own, in which nobody was", async () => {
     const ROUNDS = 2;
-    const OWNERS = 6;
-    await serve({ pool: "3" }, async (app, untilReady) => {
+    const OWNERS = 4;
+    await serve({ pool: "2" }, async (app, untilReady) => {
       const sandboxes = new Set<string>();
       const contexts = new Set<string>();
       for (let round = 0; round < ROUNDS; round++) {
-        await untilReady(3 * (round + 1));
+        await untilReady(2 * (round + 1));
         const replies = await Promise.all(
           Array.from({ length: OWNERS }, async (_, n) => {
             const principal = `owner-${round}-${n}`;

@@ -71,7 +71,7 @@ describe("large files", () => {
   );
 
   it("move at half the speed of the raw attached stream or more, both ways, in the best of three", { timeout: 120_000 }, async () => {
-    const total = 100 * MB;
+    const total = 50 * MB;
     await using box = await startSandbox();
     const raw = await RawStream.start(await testImage(box.engine), TEST_LABELS);
     const speeds = { up: 0, down: 0 };
