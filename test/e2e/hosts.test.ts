@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { HOSTS, startClient } from "../helpers/client.ts";
-import { guardAgainstLeaks } from "../helpers/containers.ts";
+import { eventually, guardAgainstLeaks } from "../helpers/containers.ts";
 
 guardAgainstLeaks();
 
@@ -127,8 +127,14 @@ describe.each(HOSTS)("a host with %s", (host) => {
       {},
       { signal: abort.signal },
     );
-    setTimeout(() => abort.abort(), 700);
-    await expect(cancelled).rejects.toThrow();
+    const left = expect(cancelled).rejects.toThrow();
+    await eventually(
+      () => client.call("read_file", { path: "started" }),
+      (reply) => !reply.isError,
+      20_000,
+    );
+    abort.abort();
+    await left;
     const startedAt = Date.now();
     const after = await client.run("import os\nsurvivor, os.path.exists('started'), os.path.exists('finished')");
     expect(after.structured.result).toBe("(1, True, False)");

@@ -98,12 +98,16 @@ describe("a loss whose reply nobody got", () => {
 
   it("is not laid to the code that is cancelled after it", async () => {
     await using client = await startClient();
-    await client.run("import os, threading\nthreading.Timer(0.2, lambda: os._exit(3)).start()");
-    await pause(1_000);
-    const running = client.run("import time\ntime.sleep(60)");
-    await pause(2_500);
-    const [context] = (await client.call("list_contexts")).structured.contexts;
-    const cancelled = await client.call("cancel_execution", { context_id: context.context_id });
+    const { context_id } = (await client.run("import os, threading\nthreading.Timer(0.2, lambda: os._exit(3)).start()")).structured;
+    const state = async () => (await client.call("get_context", { context_id })).structured.state;
+    await eventually(state, (seen) => seen === "dead", 20_000);
+    const running = client.run("import time\nopen('begun', 'w').close()\ntime.sleep(60)");
+    await eventually(
+      () => client.call("read_file", { path: "begun" }),
+      (reply) => !reply.isError,
+      20_000,
+    );
+    const cancelled = await client.call("cancel_execution", { context_id });
     expect(cancelled.structured).toMatchObject({ outcome: "stopped", variables: "kept" });
     expect((await running).structured.state).toMatchObject({ variables: "lost", reason: "exited" });
   });
