@@ -1,6 +1,6 @@
 import http from "node:http";
 import https from "node:https";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import { KernelboxError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Log } from "../../log.ts";
@@ -45,7 +45,7 @@ export async function connect(named: string | undefined, log: Log, around: Surro
   let failure: KernelboxError | undefined;
   for (const endpoint of candidateEndpoints(named, around)) {
     try {
-      const docker = clientOf(endpoint);
+      const docker = await clientOf(endpoint);
       const answer: EngineAnswer = await answered(`asking at ${endpoint.label}`, () => docker.info(), { deadlineMs: LIMITS.engineProbeMs });
       log.debug({ endpoint: endpoint.label, version: answer.ServerVersion }, "Docker engine found");
       checkLinux(answer);
@@ -62,7 +62,9 @@ export async function connect(named: string | undefined, log: Log, around: Surro
 }
 
 /** Every member is given: docker-modem fills what is missing from the environment, and would connect to another engine than the one meant. */
-function clientOf({ address }: Endpoint): Docker {
+async function clientOf({ address }: Endpoint): Promise<Docker> {
+  // Loaded here, with SSH and gRPC in its wake: a server answers its host sooner without it.
+  const { default: Client } = await import("dockerode");
   const isTls = "host" in address && address.protocol === "https";
   const options = {
     protocol: isTls ? "https" : "http",
@@ -79,7 +81,7 @@ function clientOf({ address }: Endpoint): Docker {
     agent: isTls ? new https.Agent({ keepAlive: false }) : new http.Agent({ keepAlive: false }),
     ...address,
   };
-  return new Docker(options as Docker.DockerOptions);
+  return new Client(options as Docker.DockerOptions);
 }
 
 export async function describeEngine({ docker, endpoint }: Connection): Promise<EngineInfo> {
