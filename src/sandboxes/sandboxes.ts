@@ -167,7 +167,7 @@ export class Sandboxes {
       program: "fetcher" as const,
       network: egress.fetcher,
       env: egress.env,
-      cacheVolume: cacheVolumeOf(sandbox.principal, owner.host),
+      cacheVolume: cacheVolumeOf(sandbox.principal, owner),
     };
     const stop = AbortSignal.any([this.#closing.signal, ...(signal === undefined ? [] : [signal])]);
     const { containerId, stream } = await engine.create(spec, stop);

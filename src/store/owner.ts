@@ -18,13 +18,16 @@ const STARTING_MS = 2_000;
 export class Owner {
   readonly id: string;
   readonly host: string;
+  /** Where this user's servers keep their folders. */
+  readonly root: string;
   readonly dir: string;
   readonly #alive: Server;
 
-  private constructor(id: string, dir: string, alive: Server) {
+  private constructor(id: string, root: string, alive: Server) {
     this.id = id;
     this.host = hostname();
-    this.dir = dir;
+    this.root = root;
+    this.dir = join(root, id);
     this.#alive = alive;
   }
 
@@ -39,13 +42,13 @@ export class Owner {
       alive.listen(join(dir, SOCKET_NAME), resolve);
     });
     alive.unref();
-    return new Owner(id, dir, alive);
+    return new Owner(id, root, alive);
   }
 
   /** Whether the server with this id lives on this host. `unknown` for one that kept its folder elsewhere, another user's, say. */
   async liveness(ownerId: string): Promise<"alive" | "dead" | "unknown"> {
     if (!OWNER_ID.test(ownerId)) return "unknown";
-    const dir = join(this.dir, "..", ownerId);
+    const dir = join(this.root, ownerId);
     const made = await stat(dir).catch(() => undefined);
     if (made === undefined) return "unknown";
     const answer = await ask(join(dir, SOCKET_NAME));
@@ -55,11 +58,10 @@ export class Owner {
 
   /** Removes the folders of servers that are gone, except those named. */
   async sweep(except: ReadonlySet<string | undefined> = new Set()): Promise<number> {
-    const root = join(this.dir, "..");
     let removed = 0;
-    for (const id of await readdir(root)) {
+    for (const id of await readdir(this.root)) {
       if (id === this.id || except.has(id) || (await this.liveness(id)) !== "dead") continue;
-      await rm(join(root, id), { recursive: true, force: true });
+      await rm(join(this.root, id), { recursive: true, force: true });
       removed++;
     }
     return removed;

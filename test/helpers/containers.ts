@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { type FSWatcher, mkdirSync, mkdtempSync, watch } from "node:fs";
 import { rm } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, expect } from "vitest";
+import { cacheVolumeOf } from "../../src/sandboxes/cache-volume.ts";
 
 const OWNER_LABEL = "kernelbox.owner";
 const docker = new Docker();
@@ -17,6 +18,9 @@ const home = mkdtempSync(join(tmpdir(), "kb-"));
 process.env.TMPDIR = home;
 const servers = join(home, `kernelbox-${userInfo().username.replace(/[^A-Za-z0-9_-]/g, "_")}`);
 const owners = new Set<string>();
+
+/** Where this file's servers keep what they download for the one principal that stdio has: it begins empty, and outlives them. */
+export const CACHE_VOLUME = cacheVolumeOf("local", { host: hostname(), root: servers });
 
 /** Of containers that tests make without a server: nothing that looks for Kernelbox's own sees them. */
 export const TEST_LABELS = { "kernelbox.test": randomBytes(6).toString("hex") } as const;
@@ -65,6 +69,10 @@ export function guardAgainstLeaks(): void {
     const all = async () => [...(await ourContainers()), ...(await ourNetworks())];
     const left = await eventually(all, (seen) => seen.length === 0, 15_000).catch(all);
     await rm(home, { recursive: true, force: true });
+    await docker
+      .getVolume(CACHE_VOLUME)
+      .remove()
+      .catch((error) => expect(error).toMatchObject({ statusCode: 404 }));
     expect(left, "containers and networks that these tests left").toEqual([]);
   });
 }
