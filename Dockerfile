@@ -26,6 +26,8 @@ RUN echo 'user:x:1000:1000:user:/home/user:/bin/bash' >> /etc/passwd \
  && chown 1000:1000 /home/user /var/cache/kernelbox \
  && chmod 0700 /home/user /var/cache/kernelbox \
  && ln -s /home/user /mnt/data
+COPY sandbox/package-manager.sh /usr/local/bin/pip
+RUN ln -s pip /usr/local/bin/pip3 && ln -s pip /usr/local/bin/npm
 ENV LANG=C.UTF-8 PATH=/opt/py/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # --- The egress proxy's squid without what else its package brings (perl, systemd, helpers): a sixth of the size.

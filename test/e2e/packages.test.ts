@@ -26,6 +26,13 @@ describe("without a network", () => {
     expect(Date.now() - startedAt).toBeLessThan(5_000);
   });
 
+  it("pip and npm, where they are looked for first, say what gets packages", async () => {
+    const { structured } = await client.run("!pip install humanize");
+    expect(`${structured.stdout}${structured.stderr}`).toMatch(/^pip is not in this sandbox\. The tool install_packages /);
+    const npm = await client.call("run_command", { command: "npm install left-pad" });
+    expect(npm.structured).toMatchObject({ exit_code: 1, stderr: expect.stringMatching(/^npm is not in this sandbox/) });
+  });
+
   it("what is missing is refused with the very flags", async () => {
     const { error } = await client.call("install_packages", { packages: ["numpy", "humanize"] });
     expect(error).toMatchObject({ code: "unsupported", message: expect.stringContaining("no network") });
