@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { parse } from "node:path";
 import { promisify } from "node:util";
 import { LIMITS } from "./limits.ts";
 
@@ -54,7 +55,9 @@ function isReachable(address: string): boolean {
 
 /** Nothing where there is no pip, or none that answers soon. */
 async function listPipSettings(): Promise<string> {
-  const list = promisify(execFile)("python3", ["-m", "pip", "config", "list"], { timeout: LIMITS.pipSettingsMs });
+  // Python looks for modules in its working directory first, and ours may be one that an agent writes into.
+  const options = { timeout: LIMITS.pipSettingsMs, cwd: parse(process.execPath).root };
+  const list = promisify(execFile)("python3", ["-m", "pip", "config", "list"], options);
   return await list.then(
     ({ stdout }) => stdout,
     () => "",

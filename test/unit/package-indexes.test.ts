@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
@@ -35,6 +35,20 @@ test("where the environment names no index, pip's own configuration does", async
   expect(await packageIndexes({ PIP_EXTRA_INDEX_URL: A }, async () => listing)).toEqual({ ...found, PIP_EXTRA_INDEX_URL: A });
   expect(await packageIndexes({ PIP_INDEX_URL: B }, async () => listing)).toEqual({ PIP_INDEX_URL: B });
   expect(await packageIndexes({ UV_DEFAULT_INDEX: B }, async () => listing)).toEqual({ UV_DEFAULT_INDEX: B });
+});
+
+test("a module of the working directory is not taken for pip: an agent may write there", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "kernelbox-"));
+  await writeFile(join(dir, "pip.py"), `open(${JSON.stringify(join(dir, "ran"))}, "w")\nprint("global.index-url='https://evil.example/'")`);
+  const before = process.cwd();
+  process.chdir(dir);
+  try {
+    expect(JSON.stringify(await packageIndexes({}))).not.toContain("evil");
+    expect(await readdir(dir)).toEqual(["pip.py"]);
+  } finally {
+    process.chdir(before);
+    await rm(dir, { recursive: true });
+  }
 });
 
 test("folders and loopback addresses of the host are not there in a build", async () => {
