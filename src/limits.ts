@@ -146,6 +146,8 @@ export const LIMITS = {
     workspaceBytes: 1 * MiB,
     cpus: 1,
     pids: 64,
+    /** Between looks for other addresses of the host. */
+    addressesMs: 60_000,
     /** From its container's start until it listens. */
     readyMs: 15_000,
     retryMs: { first: 500, max: 30_000 },

@@ -7,6 +7,7 @@ import type { Log } from "../log.ts";
 import { ownCommand } from "../own-command.ts";
 import { EgressLog, egressMessages } from "./egress-log.ts";
 import type { NetworkPolicy } from "./network-policy.ts";
+import { isPrivate } from "./private-address.ts";
 
 const PORT = 3128;
 
@@ -31,6 +32,9 @@ export class Egress {
   readonly #closing = new AbortController();
   readonly #log: EgressLog;
   readonly #running: Promise<void>;
+  /** Proxies that are there, also one that could not be removed. */
+  readonly #containers = new Set<string>();
+  #isListening = false;
   #isReady: (error?: unknown) => void = () => {};
   /** Settles when the first proxy listens, or could not. */
   readonly ready: Promise<void>;
@@ -74,11 +78,16 @@ export class Egress {
     return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, http_proxy: proxy, https_proxy: proxy, NO_PROXY: own, no_proxy: own };
   }
 
-  /** Removes the proxy and the network; the sandbox must be gone already. */
+  get networkId(): string {
+    return this.#network.networkId;
+  }
+
+  /** Removes the proxy and the network; the sandbox must be gone already. May be called again where it failed. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;
-    await this.#parts.engine.removeNetwork(this.#network.networkId);
+    for (const containerId of this.#containers) await this.#destroy(containerId);
+    await this.#parts.engine.removeNetwork(this.networkId);
   }
 
   #membership(index: number): NetworkMembership {
@@ -91,11 +100,13 @@ export class Egress {
     let retryMs: number = LIMITS.egress.retryMs.first;
     while (!closing.aborted) {
       const startedAt = Date.now();
+      this.#isListening = false;
       const error = await this.#run().catch((thrown) => thrown);
       this.#isReady(error ?? proxyEnded());
       if (closing.aborted) return;
       log.warn({ err: error }, "the proxy of a sandbox ended; another one is started");
-      onTrouble("The sandbox had no network for a moment: connections that were open are broken.");
+      // Once for each that served.
+      if (this.#isListening) onTrouble("The sandbox had no network for a moment: connections that were open are broken.");
       if (Date.now() - startedAt > LIMITS.egress.retryMs.max) retryMs = LIMITS.egress.retryMs.first;
       await sleep(retryMs, undefined, { signal: closing, ref: false }).catch(() => {});
       retryMs = Math.min(retryMs * 2, LIMITS.egress.retryMs.max);
@@ -106,23 +117,42 @@ export class Egress {
   async #run(): Promise<void> {
     const { engine, policy, spec } = this.#parts;
     const { memoryBytes, workspaceBytes, cpus, pids, readyMs } = LIMITS.egress;
-    const denied = await engine.hostAddresses();
+    const denied = await this.#hostAddresses();
     const network = { ...this.#membership(0), hasEgress: true };
     const container = { ...spec, program: "egress" as const, network, memoryBytes, workspaceBytes, cpus, pids };
     const { containerId, stream } = await engine.create(container, this.#closing.signal);
+    this.#containers.add(containerId);
     const close = () => stream.destroy();
     this.#closing.signal.addEventListener("abort", close, { once: true });
     const late = setTimeout(() => stream.destroy(proxyEnded()), readyMs);
+    const moved = setInterval(() => void this.#endWhereHostMoved(denied, stream), LIMITS.egress.addressesMs);
     try {
       if (this.#closing.signal.aborted) return;
       stream.write(`${JSON.stringify({ mode: policy.mode, hosts: policy.hosts, denied, listen: `${network.address}:${PORT}` })}\n`);
       await this.#follow(stream, () => clearTimeout(late));
     } finally {
       clearTimeout(late);
+      clearInterval(moved);
       this.#closing.signal.removeEventListener("abort", close);
       stream.destroy();
-      await engine.destroy(containerId);
+      await this.#destroy(containerId);
     }
+  }
+
+  async #destroy(containerId: string): Promise<void> {
+    await this.#parts.engine.destroy(containerId);
+    this.#containers.delete(containerId);
+  }
+
+  /** Those that no rule of the proxy's refuses already: the host's public addresses. */
+  async #hostAddresses(): Promise<string[]> {
+    return (await this.#parts.engine.hostAddresses()).filter((address) => !isPrivate(address));
+  }
+
+  /** A machine gets other addresses as it goes from one network to another: a proxy that does not know them is replaced by one that does. */
+  async #endWhereHostMoved(known: string[], stream: Duplex): Promise<void> {
+    const addresses = await this.#hostAddresses().catch(() => []);
+    if (addresses.some((address) => !known.includes(address))) stream.destroy(new Error("This machine has another address now."));
   }
 
   async #follow(stream: Duplex, onReady: () => void): Promise<void> {
@@ -130,6 +160,7 @@ export class Egress {
       if (message.event === "request") this.#log.add(message);
       if (message.event !== "ready") continue;
       onReady();
+      this.#isListening = true;
       this.#isReady();
     }
   }

@@ -62,6 +62,7 @@ export class Sandbox {
   #epoch = 0;
   #reattaching: Promise<void> | undefined;
   #end: SandboxEnd | undefined;
+  readonly #gone = new AbortController();
   #principal: string | undefined;
   #prepared: PreparedContext | undefined;
   readonly #notes: string[] = [];
@@ -130,6 +131,11 @@ export class Sandbox {
     return this.#end;
   }
 
+  /** Aborts at its end, with what there is to say of it. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
   /** Opens the channel over the stream that `create` gave, or over a new one. */
   async attach(stream?: Parameters<typeof Channel.open>[0]): Promise<void> {
     const duplex = stream ?? (await this.#engine.attach(this.containerId));
@@ -195,6 +201,7 @@ export class Sandbox {
     this.#channel?.close();
     for (const { sink } of this.#subscriptions.values()) sink.lost(this.#end);
     this.#subscriptions.clear();
+    this.#gone.abort(this.lostError());
     this.#onEnd(this);
   }
 

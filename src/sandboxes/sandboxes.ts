@@ -14,6 +14,7 @@ import type { ImageSupply } from "./image-supply.ts";
 import { LABELS } from "./labels.ts";
 import type { NetworkPolicy } from "./network-policy.ts";
 import { Pool } from "./pool.ts";
+import { Removals } from "./removals.ts";
 import { Sandbox, type SandboxEnd } from "./sandbox.ts";
 import { sweep } from "./sweep.ts";
 
@@ -68,11 +69,12 @@ export class Sandboxes {
   readonly #living = new Set<Sandbox>();
   readonly #pool: Pool;
   readonly #closing = new AbortController();
-  readonly #removals = new Set<Promise<void>>();
+  readonly #removals: Removals;
   #watching = false;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
+    this.#removals = new Removals(options.log);
     this.#pool = new Pool({
       size: options.settings.pool,
       images: options.images,
@@ -169,17 +171,22 @@ export class Sandboxes {
       env: egress.env,
       cacheVolume: cacheVolumeOf(sandbox.principal, owner),
     };
-    const stop = AbortSignal.any([this.#closing.signal, ...(signal === undefined ? [] : [signal])]);
-    const { containerId, stream } = await engine.create(spec, stop);
-    const end = () => stream.destroy();
-    stop.addEventListener("abort", end, { once: true });
+    const stop = AbortSignal.any([this.#closing.signal, sandbox.gone, ...(signal === undefined ? [] : [signal])]);
     try {
-      stop.throwIfAborted();
-      return await use({ stream, proxy: egress.proxy });
-    } finally {
-      stop.removeEventListener("abort", end);
-      end();
-      await engine.destroy(containerId);
+      const { containerId, stream } = await engine.create(spec, stop);
+      const end = () => stream.destroy();
+      stop.addEventListener("abort", end, { once: true });
+      try {
+        stop.throwIfAborted();
+        return await use({ stream, proxy: egress.proxy });
+      } finally {
+        stop.removeEventListener("abort", end);
+        end();
+        await this.#removals.remove("a fetcher", containerId, () => engine.destroy(containerId));
+      }
+    } catch (error) {
+      // Whatever broke then is that, and no failure of an index.
+      throw sandbox.end === undefined ? error : sandbox.lostError();
     }
   }
 
@@ -187,7 +194,7 @@ export class Sandboxes {
     this.#closing.abort();
     await Promise.allSettled([...this.#defaults.values(), this.#pool.settled]);
     for (const sandbox of [...this.#living]) sandbox.markEnded("sandbox_expired", "the server stopped");
-    await Promise.allSettled(this.#removals);
+    await this.#removals.settled();
   }
 
   /** A sandbox of the principal's: one from the pool where there is one, else a new one. */
@@ -226,7 +233,7 @@ export class Sandboxes {
     };
     const { containerId, stream } = await engine.create(spec, signal).catch(async (thrown) => {
       images.forget();
-      await this.#closeEgress(egress);
+      if (egress !== undefined) await this.#removals.remove("a network", egress.networkId, () => egress.close());
       throw createError(thrown, this.#closing.signal);
     });
     const sandbox = new Sandbox(
@@ -277,22 +284,18 @@ export class Sandboxes {
     });
   }
 
-  async #closeEgress(egress: Egress | undefined): Promise<void> {
-    await egress?.close().catch((error) => this.#options.log.error({ err: error }, "the network of a sandbox could not be removed"));
-  }
-
   #ended(sandbox: Sandbox): void {
     const { engine, log } = this.#options;
-    log.info({ sandbox_id: sandbox.sandboxId, reason: sandbox.end?.reason, message: sandbox.end?.message }, "sandbox ended");
+    const { containerId, egress, end } = sandbox;
+    log.info({ sandbox_id: sandbox.sandboxId, reason: end?.reason, message: end?.message }, "sandbox ended");
     this.#living.delete(sandbox);
     this.#pool.ended(sandbox);
     // One that was nobody's is nobody's loss.
     if (this.#sandboxes.has(sandbox.sandboxId)) this.#noteLoss(sandbox);
-    const removal = (sandbox.end?.isTakenOver ? Promise.resolve() : engine.destroy(sandbox.containerId))
-      .catch((error) => log.error({ err: error, container_id: sandbox.containerId }, "a container could not be removed"))
-      .then(() => this.#closeEgress(sandbox.egress))
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+    void this.#removals.remove("a sandbox", containerId, async () => {
+      if (end?.isTakenOver !== true) await engine.destroy(containerId);
+      await egress?.close();
+    });
   }
 
   #noteLoss(sandbox: Sandbox): void {
@@ -317,7 +320,10 @@ export class Sandboxes {
     this.#watching = true;
     const { engine, owner, log } = this.#options;
     engine.watch((event) => this.#containerEvent(event), this.#closing.signal);
-    const look = () => void sweep(engine, owner, log).catch((error) => log.warn({ err: error }, "the sweep for left containers failed"));
+    const look = () => {
+      this.#removals.retry();
+      void sweep(engine, owner, log).catch((error) => log.warn({ err: error }, "the sweep for left containers failed"));
+    };
     look();
     const timer = setInterval(look, LIMITS.sweepIntervalMs);
     timer.unref();
