@@ -1,6 +1,17 @@
+import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startClient, type TestClient } from "../helpers/client.ts";
-import { CACHE_VOLUME, docker, guardAgainstLeaks, isOurs } from "../helpers/containers.ts";
+import {
+  CACHE_VOLUME,
+  docker,
+  eventually,
+  guardAgainstLeaks,
+  isOurs,
+  ourContainerInfos,
+  ourNetworks,
+  TEST_LABELS,
+} from "../helpers/containers.ts";
+import { sandboxImage } from "../helpers/docker.ts";
 
 guardAgainstLeaks();
 
@@ -8,6 +19,19 @@ const ALL = ["--tools", "all"];
 const PIP_HOSTS = ["--allow-host", "pypi.org", "--allow-host", "files.pythonhosted.org"];
 const NETWORK = ["--network", "allowlist", ...PIP_HOSTS, "--allow-host", "registry.npmjs.org"];
 const SLOW = 100_000;
+
+/** What a program says that looks into the cache, in a container that no sandbox can make. */
+async function inCache(code: string): Promise<string> {
+  const output = new PassThrough();
+  let said = "";
+  output.on("data", (chunk) => {
+    said += chunk;
+  });
+  const Entrypoint = ["/usr/bin/python3", "-I", "-c", code];
+  const HostConfig = { Binds: [`${CACHE_VOLUME}:/cache:ro`], NetworkMode: "none", AutoRemove: true };
+  await docker.run(await sandboxImage(), [], output, { Entrypoint, Tty: true, Labels: TEST_LABELS, HostConfig });
+  return said.replaceAll("\r", "");
+}
 
 describe("without a network", () => {
   let client: TestClient;
@@ -210,6 +234,7 @@ describe("with an allowlist of the indexes", () => {
       const left = await client.run("import os\n[n for n in os.listdir('/home/user/.local') if n.startswith('.kernelbox')]");
       expect(left.structured.result_json).toEqual([]);
       expect((await client.run("import importlib.util\nimportlib.util.find_spec('xgboost')")).structured.result).toBeNull();
+      expect(await inCache("import os\nprint(os.listdir('/cache/jobs'))")).toBe("[]\n");
     },
     SLOW,
   );
@@ -261,6 +286,24 @@ it(
       expect(tries).toBeLessThan(60);
     }
     expect((await client.run("import httpx, h2")).structured.status).toBe("ok");
+  },
+  SLOW,
+);
+
+it(
+  "a sandbox that ends while packages are fetched for it says that, and leaves neither fetcher nor network",
+  async () => {
+    await using client = await startClient(undefined, [...ALL, ...NETWORK]);
+    await client.run("1");
+    const installing = client.call("install_packages", { packages: ["xgboost"] });
+    const running = (program: string) => async () =>
+      (await ourContainerInfos()).filter(({ Command, State }) => State === "running" && Command.includes(program));
+    await eventually(running("kernelbox.fetcher"), (found) => found.length === 1, 20_000);
+    const [sandbox] = await running("kernelbox.supervisor")();
+    await docker.getContainer(sandbox?.Id as string).kill();
+    expect((await installing).error?.code).toBe("sandbox_lost");
+    await eventually(ourNetworks, (left) => left.length === 0, 10_000);
+    expect(await ourContainerInfos()).toEqual([]);
   },
   SLOW,
 );
