@@ -22,17 +22,19 @@ ENVIRONMENT = {
     # The figure's own JSON; the default is an HTML page with 4 MB of plotly.js in it.
     "PLOTLY_RENDERER": "plotly_mimetype",
     "XDG_CACHE_HOME": "/tmp/.cache",
-    "DENO_DIR": f"{HOME}/.local/share/deno",
+    "DENO_DIR": "/tmp/.deno",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-# The server sets these where the sandbox has a way out. What is behind it may be known to the image's own authorities only, which not all ask by
-# themselves.
-if any(name in os.environ for name in _PROXIES):
+# The server sets these where the sandbox has a way out, and only there packages come into it.
+HAS_NETWORK = any(name in os.environ for name in _PROXIES)
+if HAS_NETWORK:
     ENVIRONMENT |= {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    # What is behind the proxy may be known to the image's own authorities only, which not all ask by themselves.
     ENVIRONMENT |= {"SSL_CERT_FILE": _CERTIFICATES, "REQUESTS_CA_BUNDLE": _CERTIFICATES, "DENO_TLS_CA_STORE": "system"}
+    ENVIRONMENT["DENO_DIR"] = f"{HOME}/.local/share/deno"
 
 
 def requested(params: dict[str, Any]) -> dict[str, str]:

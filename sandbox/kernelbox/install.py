@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import limits
+from .environment import HAS_NETWORK
 from .errors import RequestError
 from .installing.places import Places
 from .paths import Paths
@@ -30,9 +31,10 @@ class Install:
         self._paths = paths
         # What two write at once could be neither's.
         self._turn = asyncio.Semaphore(1)
-        # A kernel has it on its path only if it is there when the kernel starts.
-        with suppress(OSError, RequestError):
-            paths.make_directories(Places().site)
+        # A kernel has it on its path only if it is there when the kernel starts. Where no packages can come, a workspace begins empty.
+        if HAS_NETWORK:
+            with suppress(OSError, RequestError):
+                paths.make_directories(Places().site)
 
     async def look(self, params: Json) -> Json:
         packages = [str(package) for package in params["packages"]]

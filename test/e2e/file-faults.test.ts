@@ -89,7 +89,7 @@ describe("a file that code changes while it is read", () => {
     const sizes: Record<string, number> = { a: 100_000, b: 150_000, c: 20_000 };
     await ran("open('swapped', 'w').write('a' * 100_000)");
     await changing(
-      `for n in count():\n    letter, size = ${JSON.stringify(Object.entries(sizes))}[n % 3]\n    open('.swap', 'w').write(letter * size); os.rename('.swap', 'swapped')`,
+      `for n in count():\n    letter, size = ${JSON.stringify(Object.entries(sizes))}[n % 3]\n    open('.swap', 'w').write(letter * size); os.rename('.swap', 'swapped'); time.sleep(0.005)`,
     );
     let whole = 0;
     for (let n = 0; n < 60; n++) {

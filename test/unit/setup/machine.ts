@@ -12,13 +12,13 @@ const tools = execFileSync("bash", ["-c", `command -v ${TOOLS}`], { encoding: "u
   .trim()
   .split("\n");
 
-/** A daemon that answers a ping, and has no container. It is a script of bash, so that the system knows it by the name of dockerd. */
+/** A daemon that answers a ping, and has neither containers nor networks. It is a script of bash, so that the system knows it by the name of dockerd. */
 const DOCKERD = `#!/usr/bin/env bash
 while [ $# -gt 0 ]; do case "$1" in --host) socket=\${2#unix://}; shift ;; esac; shift; done
 rm -f "$socket"
 node -e '
   require("node:http")
-    .createServer((request, response) => response.end(request.url.includes("/containers/") ? "[]" : request.url.includes("/info") ? "{}" : "OK"))
+    .createServer((request, response) => response.end(/containers|networks/.test(request.url) ? "[]" : request.url.includes("/info") ? "{}" : "OK"))
     .listen(process.argv[1]);
 ' "$socket" &
 wait
