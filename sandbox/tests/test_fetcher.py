@@ -18,7 +18,7 @@ from kernelbox.fetcher.cache import Cache
 from kernelbox.fetcher.failure import FetchError
 from kernelbox.fetcher.request import Request
 
-from .wheels import Index, npm_package, wheel
+from .wheels import Index, npm_package, source_package, wheel
 
 
 @contextlib.contextmanager
@@ -135,6 +135,26 @@ class Pip(Fetching):
         conflict = self.failure("needs", "one>5")
         self.assertEqual(conflict["code"], "conflict")
         self.assertIn("needs 1.0 depends on one<3", conflict["lines"])
+
+    def test_a_package_that_is_needed_by_an_address_is_refused_and_its_code_does_not_run(self):
+        mark = os.path.join(self.folder, "ran")
+        evil = source_package("evil", f"open({mark!r}, 'w')")
+        self.index.pages["/evil-1.0.tar.gz"] = (200, "application/octet-stream", evil)
+        self.index.pages["/evil-1.0-py3-none-any.whl"] = (200, "application/octet-stream", wheel("evil"))
+        file = os.path.join(self.folder, "evil-1.0.tar.gz")
+        with open(file, "wb") as out:
+            out.write(evil)
+        addresses = [f"{self.index.address}/evil-1.0.tar.gz", f"{self.index.address}/evil-1.0-py3-none-any.whl", f"file://{file}"]
+        for number, address in enumerate(addresses):
+            name = f"good{number}"
+            self.index.put(name, (f"{name}-1.0-py3-none-any.whl", wheel(name, requires=[f"evil @ {address}"])))
+            self.assertEqual(self.failure(name), {"code": "by_address"}, address)
+            self.assertFalse(os.path.exists(mark), address)
+        self.assertEqual([path for path in self.index.asked if path.startswith("/evil")], [])
+        # Who needs it only for an extra that nobody asked for is taken.
+        self.index.put("extra", ("extra-1.0-py3-none-any.whl", wheel("extra", requires=[f'evil @ {addresses[0]} ; extra == "x"'], extras=["x"])))
+        self.assertEqual(self.fetch("extra")[0], [("extra", "1.0")])
+        self.assertEqual(self.failure("extra[x]"), {"code": "by_address"})
 
     def test_tells_apart_what_is_between_it_and_the_index(self):
         away = {"indexes": {"PIP_INDEX_URL": "https://me:secret@index.example/simple/"}}

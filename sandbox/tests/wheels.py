@@ -34,6 +34,22 @@ def _digest(content):
     return base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
 
 
+def source_package(name, code):
+    """A source package whose build backend, which is in it, runs this line."""
+    out = io.BytesIO()
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": f"{code}\n",
+    }
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for path, content in files.items():
+            info = tarfile.TarInfo(f"{name}-1.0/{path}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content.encode()))
+    return out.getvalue()
+
+
 def npm_package(name, version, files, dependencies=None):
     out = io.BytesIO()
     about = {"name": name, "version": version, "main": "index.js", "dependencies": dependencies or {}}

@@ -7,7 +7,10 @@ import functools
 import importlib
 import runpy
 import sys
+from collections.abc import Iterable
 from typing import Any
+
+from .pip_words import BY_ADDRESS
 
 PIP = "/opt/pip"
 _LONG = "max-age=31536000"
@@ -16,6 +19,7 @@ _LONG = "max-age=31536000"
 def main(installed: str, arguments: list[str]) -> None:
     sys.path[:0] = [installed, PIP]
     _keep_wheels()
+    _refuse_addresses()
     sys.argv = ["pip", *arguments]
     runpy.run_module("pip", run_name="__main__", alter_sys=True)
 
@@ -35,6 +39,20 @@ def _keep_wheels() -> None:
             return None
 
     session.CacheControlAdapter = functools.partial(session.CacheControlAdapter, heuristic=Wheels())
+
+
+def _refuse_addresses() -> None:
+    """A package may need another by its address, to which `--only-binary` does not apply: pip would build what is there, and so run its code."""
+    factory: Any = importlib.import_module("pip._internal.resolution.resolvelib.factory")
+    refusal: Any = importlib.import_module("pip._internal.exceptions").InstallationError
+    made = factory.Factory._make_requirements_from_install_req
+
+    def made_by_name(self: Any, ireq: Any, requested_extras: Iterable[str]) -> Any:
+        if ireq.link is not None and ireq.match_markers(requested_extras):
+            raise refusal(BY_ADDRESS)
+        return made(self, ireq, requested_extras)
+
+    factory.Factory._make_requirements_from_install_req = made_by_name
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import re
 from .. import limits
 from .failure import FetchError
 
+# Said by pip_program.py.
+BY_ADDRESS = "kernelbox: a package is needed by an address"
 # The host only: what stands before it in an address may be a password.
 _REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 _FETCHED = re.compile(r"Could not fetch URL https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]{1,255})")
@@ -21,6 +23,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def failure(log: str) -> FetchError:
     if "No space left on device" in log or "Disk quota exceeded" in log:
         return FetchError("disk_full")
+    if BY_ADDRESS in log:
+        return FetchError("by_address")
     lines = log.splitlines()
     refused = [line for line in lines if (found := _REFUSED.search(line)) is not None and found[1] == "403"]
     if refused:
