@@ -293,3 +293,16 @@ class Npm(Fetching):
 
     def test_has_a_bound(self):
         self.assertEqual(self.failure("outer", max_bytes=10)["code"], "too_large")
+
+    def test_what_deno_unpacks_has_a_bound_before_anything_is_packed(self):
+        files = {"index.js": "", "large.bin": os.urandom(400_000).hex(), **{f"{number}.js": "" for number in range(200)}}
+        self.index.put_npm("large", ("1.0.0", npm_package("large", "1.0.0", files), {}))
+        # Nothing can be packed before this one is there.
+        self.index.delays_s["/inner/-/1.1.0.tgz"] = 20
+        started = time.monotonic()
+        self.assertEqual(self.failure("large", "inner", max_bytes=400_000), {"code": "too_large", "max_bytes": 400_000})
+        self.assertFalse(os.path.exists(self.cache.deno))
+        with mock.patch.object(limits, "INSTALL_ENTRIES", 100):
+            self.assertEqual(self.failure("large", "inner"), {"code": "too_large", "max_files": 100})
+        self.assertFalse(os.path.exists(self.cache.deno))
+        self.assertLess(time.monotonic() - started, 15)

@@ -68,6 +68,8 @@ class Index:
         self.asked = []
         self.pages = {}
         self.delay_s = 0.0
+        # Of some paths, in its place.
+        self.delays_s = {}
         index = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,7 +77,7 @@ class Index:
 
             def do_GET(self):
                 index.asked.append(self.path)
-                threading.Event().wait(index.delay_s)
+                threading.Event().wait(index.delays_s.get(self.path, index.delay_s))
                 status, kind, body = index.pages.get(self.path, (404, "text/plain", b"no"))
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

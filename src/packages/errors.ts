@@ -69,9 +69,11 @@ const WORDS: Readonly<Record<string, (facts: Record<string, unknown>, asked: Ask
     "Fetching the packages took longer than timeout_s.",
     "Call again: what was fetched is kept. Give more timeout_s, or fewer packages.",
   ],
-  too_large: () => [
+  too_large: ({ max_files }) => [
     "too_large",
-    `The packages are larger than ${LIMITS.installBytes} bytes together.`,
+    max_files === undefined
+      ? `The packages are larger than ${LIMITS.installBytes} bytes together.`
+      : "The packages consist of more files than are taken together.",
     "Install fewer at once, or smaller ones (the CPU build of a package, say).",
   ],
   too_many: () => ["too_large", `More than ${LIMITS.installFiles} packages would have to be installed.`, "Install fewer at once."],

@@ -3,10 +3,6 @@
 import os
 
 
-def folder_size(folder: str) -> int:
-    return sum(size for _, size, _ in files_beneath(folder))
-
-
 def files_beneath(folder: str) -> list[tuple[str, int, float]]:
     """Each file's path, size and the time when it was last used, as far as the file system keeps that."""
     found = []

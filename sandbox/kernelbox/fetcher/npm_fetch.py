@@ -13,6 +13,7 @@ from .cache import Cache
 from .failure import FetchError
 from .fetched import Fetched
 from .folder_size import files_beneath
+from .growth import Growth
 from .program import run, tried_twice
 from .request import Request
 
@@ -24,7 +25,12 @@ def fetch(request: Request, cache: Cache, job: str, deadline: float) -> Fetched:
         raise FetchError("unsupported")
     _forget_old_answers(cache.deno)
     deno = _Deno(request, cache, job, deadline)
-    return tried_twice(deno.fetch, lambda: cache.forget(cache.deno))
+    try:
+        return tried_twice(deno.fetch, lambda: cache.forget(cache.deno))
+    except FetchError as error:
+        if error.code == "too_large":
+            cache.forget(cache.deno)
+        raise
 
 
 class _Deno:
@@ -33,6 +39,8 @@ class _Deno:
         self._cache = cache
         self._job = job
         self._deadline = deadline
+        # Deno unpacks into its cache, not into the job's folder.
+        self._growth = Growth([job, cache.deno], request.max_bytes)
 
     def fetch(self) -> Fetched:
         specifiers = [f"npm:{package}" for package in self._request.packages]
@@ -80,7 +88,7 @@ class _Deno:
             **{name: value for name, value in self._request.indexes.items() if name.startswith("NPM_")},
             **self._request.proxy_environment(),
         }
-        exit_code = run([DENO, *arguments], env, self._job, said, deadline=self._deadline, max_bytes=self._request.max_bytes)
+        exit_code = run([DENO, *arguments], env, self._job, said, deadline=self._deadline, growth=self._growth)
         with open(said, "rb") as file:
             text = file.read(limits.FETCH_REPORT_BYTES).decode("utf-8", "replace")
         if exit_code != 0:

@@ -12,6 +12,7 @@ from . import pip_words
 from .cache import Cache
 from .failure import FetchError
 from .fetched import Fetched
+from .growth import Growth
 from .program import run, tried_twice
 from .request import Request
 
@@ -34,6 +35,7 @@ class _Pip:
         self._installed = os.path.join(job, "installed")
         self._temporary = os.path.join(job, "temporary")
         os.makedirs(self._temporary)
+        self._growth = Growth([job], request.max_bytes)
         for name, version in request.installed:
             _write_metadata(self._installed, name, version)
 
@@ -96,7 +98,7 @@ class _Pip:
             **self._request.proxy_environment(),
         }
         command = [sys.executable, "-I", "-m", "kernelbox.fetcher.pip_program", self._installed, *arguments]
-        if run(command, env, self._job, said, deadline=self._deadline, max_bytes=self._request.max_bytes) != 0:
+        if run(command, env, self._job, said, deadline=self._deadline, growth=self._growth) != 0:
             with open(log, "rb") as file:
                 raise pip_words.failure(file.read(limits.FETCH_LOG_BYTES).decode("utf-8", "replace"))
 

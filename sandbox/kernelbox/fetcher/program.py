@@ -1,4 +1,4 @@
-"""Runs pip or Deno: until the deadline, and while the folder that it writes into keeps its bound."""
+"""Runs pip or Deno: until the deadline, and while the folders that it writes into keep their bound."""
 
 import os
 import signal
@@ -6,16 +6,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .. import limits
 from .failure import FetchError
-from .folder_size import folder_size
+from .growth import Growth
 
 _running: set[int] = set()
 _lock = threading.Lock()
 
 
-def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadline: float, max_bytes: int) -> int:
+def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadline: float, growth: Growth) -> int:
     """Its exit code. What it says goes into the file `said`."""
     with (
         open(said, "wb") as out,
@@ -24,14 +25,17 @@ def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadlin
         with _lock:
             _running.add(process.pid)
         try:
-            while True:
-                try:
-                    return process.wait(limits.FETCH_LOOK_S)
-                except subprocess.TimeoutExpired:
-                    if time.monotonic() > deadline:
-                        raise FetchError("timeout") from None
-                    if folder_size(job) > max_bytes:
-                        raise FetchError("too_large", max_bytes=max_bytes) from None
+            exit_code, pause = None, limits.FETCH_LOOK_S
+            while exit_code is None:
+                with suppress(subprocess.TimeoutExpired):
+                    exit_code = process.wait(pause)
+                if exit_code is None and time.monotonic() > deadline:
+                    raise FetchError("timeout")
+                started = time.monotonic()
+                growth.check()
+                # Looking through many files takes a while itself, and should not be most of what is done.
+                pause = max(limits.FETCH_LOOK_S, 3 * (time.monotonic() - started))
+            return exit_code
         finally:
             with _lock:
                 _running.discard(process.pid)
