@@ -213,6 +213,35 @@ class Pip(Fetching):
             self.assertFalse(os.path.isdir(left))
         self.assertFalse(os.path.exists(job))
 
+    def test_a_folder_that_is_thrown_away_is_gone_at_once_though_removing_it_is_cut_short(self):
+        for throw_away in (lambda: self.cache.forget(self.cache.deno), lambda: self.cache.shrink(0)):
+            os.makedirs(f"{self.cache.deno}/a/1.0.0")
+            for name in ("a", "b"):
+                with open(f"{self.cache.deno}/a/1.0.0/{name}", "w") as file:
+                    file.write("x")
+            with mock.patch("kernelbox.fetcher.cache.shutil.rmtree", side_effect=SystemExit), self.assertRaises(SystemExit):
+                throw_away()
+            self.assertFalse(os.path.exists(self.cache.deno))
+        # Where there is none, that is fine.
+        self.cache.forget(self.cache.deno)
+
+    def test_who_is_stopped_does_not_try_again_nor_throw_the_cache_away(self):
+        self.addCleanup(program._stopping.clear)
+        os.makedirs(self.cache.pip)
+        self.index.put("one", ("one-1.0-py3-none-any.whl", wheel("one")))
+        self.index.delay_s = 10
+        stop = threading.Timer(2, program.kill_running)
+        stop.start()
+        self.addCleanup(stop.join)
+        started = time.monotonic()
+        self.assertEqual(self.failure("one"), {"code": "stopped"})
+        self.assertLess(time.monotonic() - started, 8)
+        self.assertTrue(os.path.isdir(self.cache.pip))
+        # And nothing more begins.
+        self.index.asked.clear()
+        self.assertEqual(self.failure("one"), {"code": "stopped"})
+        self.assertEqual(self.index.asked, [])
+
     def test_as_a_program_it_answers_a_line_and_the_bytes_and_ends_with_its_stdin(self):
         content = wheel("one")
         self.index.put("one", ("one-1.0-py3-none-any.whl", content))

@@ -55,13 +55,24 @@ class Cache:
         """Throws away what was kept, for it may be damaged."""
         with self._alone() as is_alone:
             if is_alone:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._throw_away(folder)
+
+    def _throw_away(self, folder: str) -> None:
+        """Out of sight at once: this may be ended in the middle, and half a package would be taken for a whole one."""
+        gone = tempfile.mkdtemp(dir=self._jobs())
+        with suppress(FileNotFoundError):
+            os.rename(folder, gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _jobs(self) -> str:
+        jobs = os.path.join(self._folder, "jobs")
+        os.makedirs(jobs, exist_ok=True)
+        return jobs
 
     @contextmanager
     def job(self) -> Iterator[str]:
         """A folder for one fetch, on the same disk, since what is fetched may be larger than /tmp. What killed fetchers left goes."""
-        jobs = os.path.join(self._folder, "jobs")
-        os.makedirs(jobs, exist_ok=True)
+        jobs = self._jobs()
         for name in os.listdir(jobs):
             path = os.path.join(jobs, name)
             with suppress(OSError):
@@ -89,8 +100,8 @@ class Cache:
         if total <= size:
             return
         if folder == self.deno:
-            # A package of which some files are missing would be taken for whole.
-            shutil.rmtree(folder, ignore_errors=True)
+            # Not one by one: a package of which some files are missing would be taken for whole.
+            self._throw_away(folder)
             return
         for path, each, _ in sorted(files, key=lambda file: file[2]):
             if total <= size * 3 // 4:

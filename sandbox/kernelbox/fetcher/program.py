@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import BinaryIO
 
 from .. import limits
 from .failure import FetchError
 from .growth import Growth
 
 _running: set[int] = set()
+_stopping = threading.Event()
 _lock = threading.Lock()
 
 
@@ -20,10 +22,8 @@ def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadlin
     """Its exit code. What it says goes into the file `said`."""
     with (
         open(said, "wb") as out,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=job, env=env, start_new_session=True) as process,
+        _started(command, env, job, out) as process,
     ):
-        with _lock:
-            _running.add(process.pid)
         try:
             exit_code, pause = None, limits.FETCH_LOOK_S
             while exit_code is None:
@@ -35,6 +35,8 @@ def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadlin
                 growth.check()
                 # Looking through many files takes a while itself, and should not be most of what is done.
                 pause = max(limits.FETCH_LOOK_S, 3 * (time.monotonic() - started))
+            if _stopping.is_set():
+                raise _stopped()
             return exit_code
         finally:
             with _lock:
@@ -42,8 +44,24 @@ def run(command: list[str], env: dict[str, str], job: str, said: str, *, deadlin
             _kill(process.pid)
 
 
-def kill_running() -> None:
+def _started(command: list[str], env: dict[str, str], job: str, out: BinaryIO) -> subprocess.Popen[bytes]:
     with _lock:
+        if _stopping.is_set():
+            raise _stopped()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=job, env=env, start_new_session=True)
+        _running.add(process.pid)
+        return process
+
+
+def _stopped() -> FetchError:
+    """Nobody waits for it any more; it must not be taken for a failure that may be the cache's fault."""
+    return FetchError("stopped")
+
+
+def kill_running() -> None:
+    """For good: nothing more is started."""
+    with _lock:
+        _stopping.set()
         for pid in _running:
             _kill(pid)
 
