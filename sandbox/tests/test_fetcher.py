@@ -213,6 +213,19 @@ class Pip(Fetching):
             self.assertFalse(os.path.isdir(left))
         self.assertFalse(os.path.exists(job))
 
+    def test_what_killed_fetchers_left_goes_where_nobody_else_is_there(self):
+        left = os.path.join(self.folder, "jobs", "left")
+        os.makedirs(left)
+        other = Cache(self.folder)
+        with other.used(), other.job() as others, self.cache.job() as job:
+            self.cache.shrink(10**9)
+            # Who asked to be alone, and was not, is still there for the others.
+            other.shrink(10**9)
+            self.assertEqual(sorted(os.listdir(os.path.join(self.folder, "jobs"))), sorted(os.path.basename(each) for each in (left, others, job)))
+        with self.cache.job() as job:
+            self.cache.shrink(10**9)
+            self.assertEqual(os.listdir(os.path.join(self.folder, "jobs")), [os.path.basename(job)])
+
     def test_a_folder_that_is_thrown_away_is_gone_at_once_though_removing_it_is_cut_short(self):
         for throw_away in (lambda: self.cache.forget(self.cache.deno), lambda: self.cache.shrink(0)):
             os.makedirs(f"{self.cache.deno}/a/1.0.0")
@@ -247,7 +260,8 @@ class Pip(Fetching):
         self.index.put("one", ("one-1.0-py3-none-any.whl", content))
         asked = {"manager": "pip", "packages": ["one"], "indexes": {"PIP_INDEX_URL": f"{self.index.address}/simple/"}}
         asked |= {"max_bytes": 10**7, "cache_bytes": 10**9, "timeout_s": 60}
-        command = [sys.executable, "-I", "-m", "kernelbox.fetcher"]
+        # Where the volume would be there is none here, and nothing that could be written.
+        command = [sys.executable, "-I", "-m", "kernelbox.fetcher", self.folder]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.flush()
@@ -264,7 +278,7 @@ class Pip(Fetching):
             process.stdin.close()
             process.wait(10)
             self.assertLess(time.monotonic() - started, 5)
-        self.assertEqual(os.listdir("/var/cache/kernelbox/jobs"), [])
+        self.assertEqual(os.listdir(os.path.join(self.folder, "jobs")), [])
 
 
 class Npm(Fetching):

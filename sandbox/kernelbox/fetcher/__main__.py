@@ -1,4 +1,7 @@
-"""One fetch: a line of JSON on stdin, a line of JSON on stdout, and behind it the files' bytes. Whoever asks ends it by closing stdin."""
+"""One fetch: a line of JSON on stdin, a line of JSON on stdout, and behind it the files' bytes. Whoever asks ends it by closing stdin.
+
+The cache is in a volume, or in the folder that is named as an argument.
+"""
 
 import json
 import os
@@ -17,10 +20,10 @@ from .request import Request
 CACHE = "/var/cache/kernelbox"
 
 
-def main() -> None:
+def main(folder: str = CACHE) -> None:
     told = sys.stdout.buffer
     line = _first_line()
-    cache = Cache(CACHE)
+    cache = Cache(folder)
     threading.Thread(target=_end_with_stdin, args=(cache,), daemon=True).start()
     try:
         _answer(Request.parse(line), cache, told)
@@ -75,4 +78,4 @@ def _end_with_stdin(cache: Cache) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])

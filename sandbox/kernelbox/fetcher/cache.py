@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Cache:
         """While it is used nobody else takes anything out of it."""
         self._lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            self._set_lock(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK)
             yield
         finally:
             os.close(self._lock)
@@ -40,7 +41,7 @@ class Cache:
     def _alone(self) -> Iterator[bool]:
         """False where another fetch uses it, too."""
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._set_lock(fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
         except BlockingIOError:
             is_alone = False
         else:
@@ -48,8 +49,11 @@ class Cache:
         try:
             yield is_alone
         finally:
-            # Also where there was none to be had: asking has given up what was held.
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            self._set_lock(fcntl.F_OFD_SETLK, fcntl.F_RDLCK)
+
+    def _set_lock(self, command: int, kind: int) -> None:
+        """Of the whole file. Unlike with flock, whoever asks for more than they hold and does not get it keeps what they held."""
+        fcntl.fcntl(self._lock, command, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
 
     def forget(self, folder: str) -> None:
         """Throws away what was kept, for it may be damaged."""
@@ -71,7 +75,7 @@ class Cache:
 
     @contextmanager
     def job(self) -> Iterator[str]:
-        """A folder for one fetch, on the same disk, since what is fetched may be larger than /tmp. What killed fetchers left goes."""
+        """A folder for one fetch, on the same disk, since what is fetched may be larger than /tmp. Very old ones were left."""
         jobs = self._jobs()
         for name in os.listdir(jobs):
             path = os.path.join(jobs, name)
@@ -89,10 +93,20 @@ class Cache:
             shutil.rmtree(self._job, ignore_errors=True)
 
     def shrink(self, size: int) -> None:
-        """Keeps it below its bound: what was used least lately goes, until there is some room again."""
+        """Keeps it below its bound: what killed fetchers left goes, and what was used least lately, until there is some room again."""
         with self._alone() as is_alone:
-            for folder in (self.pip, self.deno) if is_alone else ():
-                self._shrink(folder, size // 2)
+            if is_alone:
+                self._remove_jobs_left()
+                for folder in (self.pip, self.deno):
+                    self._shrink(folder, size // 2)
+
+    def _remove_jobs_left(self) -> None:
+        """Of fetchers that were killed: nobody else is there, so the others' folders are nobody's."""
+        jobs = self._jobs()
+        for name in os.listdir(jobs):
+            path = os.path.join(jobs, name)
+            if path != self._job:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _shrink(self, folder: str, size: int) -> None:
         files = files_beneath(folder)
