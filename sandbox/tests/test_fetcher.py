@@ -235,6 +235,7 @@ class Pip(Fetching):
             with mock.patch("kernelbox.fetcher.cache.shutil.rmtree", side_effect=SystemExit), self.assertRaises(SystemExit):
                 throw_away()
             self.assertFalse(os.path.exists(self.cache.deno))
+            self.cache.shrink(10**9)
         # Where there is none, that is fine.
         self.cache.forget(self.cache.deno)
 
