@@ -40,6 +40,11 @@ const WORDS: Readonly<Record<string, (facts: Record<string, unknown>, asked: Ask
       : `There is no wheel of ${which(facts, asked)} for this system (Linux, the image's Python).`,
     "Ask for another version that has wheels, or use another package.",
   ],
+  invalid: (_facts, { manager }) => [
+    "invalid_argument",
+    `The fetcher takes one of these for no name of a package for ${manager}.`,
+    "Give names with versions, nothing else.",
+  ],
   by_address: () => [
     "unsupported",
     "One of the packages needs another by an address, and packages are taken from an index only, as wheels.",

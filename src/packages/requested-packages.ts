@@ -11,6 +11,8 @@ const PIP_VERSION = String.raw`(?:===?|[<>~!]=|[<>])\s*[A-Za-z0-9](?:[A-Za-z0-9.
 const PIP = new RegExp(
   String.raw`^${PIP_NAME}(?:\s*\[\s*${PIP_NAME}(?:\s*,\s*${PIP_NAME})*\s*\])?(?:\s*${PIP_VERSION}(?:\s*,\s*${PIP_VERSION})*)?$`,
 );
+/** What ends like an archive is a file for pip. The fetcher has the same list. */
+const ARCHIVE = /\.(?:whl|zip|tar|tgz|tbz|txz|tlz|tar\.(?:gz|bz2|xz|lz|lzma))(?:\s*\[[^\]]*\])?$/i;
 const NPM_PART = "[A-Za-z0-9~_][A-Za-z0-9~._-]*";
 /** A version, a range in one word, or a tag. */
 const NPM = new RegExp(String.raw`^(?:@${NPM_PART}/)?${NPM_PART}(?:@(?:[\^~]|[<>]=?|=)?[A-Za-z0-9*][A-Za-z0-9.*+-]*)?$`);
@@ -28,7 +30,9 @@ const FORMS: Readonly<Record<Manager, { pattern: RegExp; hint: string }>> = {
 
 /** What is asked for, each once. Throws where one is anything but a name and its versions: no address, path, flag or marker gets further. */
 export function requestedPackages(manager: Manager, packages: readonly string[]): string[] {
-  const asked = [...new Set(packages.map((each) => each.trim()))];
+  const written = packages.map((each) => each.trim());
+  // White space means nothing where the pattern has it.
+  const asked = [...new Set(written.map((each) => each.replace(/\s/g, "")))];
   if (asked.length === 0) throw new KernelboxError("invalid_argument", "No package is named.", FORMS[manager].hint);
   if (asked.length > LIMITS.installPackages) {
     throw new KernelboxError(
@@ -37,13 +41,19 @@ export function requestedPackages(manager: Manager, packages: readonly string[])
       "Install them in several calls.",
     );
   }
-  const odd = asked.find((each) => each.length > LIMITS.installNameCharacters || !FORMS[manager].pattern.test(each) || each.includes(".."));
+  const odd = written.find(
+    (each) => each.length > LIMITS.installNameCharacters || !FORMS[manager].pattern.test(each) || each.includes(".."),
+  );
   if (odd !== undefined) {
     throw new KernelboxError(
       "invalid_argument",
       `${quoted(odd.slice(0, 80))} is not the name of a package for ${manager}.`,
       `${FORMS[manager].hint} Addresses, paths, flags and markers are not taken.`,
     );
+  }
+  const file = manager === "pip" ? asked.find((each) => ARCHIVE.test(each)) : undefined;
+  if (file !== undefined) {
+    throw new KernelboxError("invalid_argument", `${quoted(file)} would be a file for pip, and files are not taken.`, FORMS[manager].hint);
   }
   return asked;
 }

@@ -11,7 +11,9 @@ from .failure import FetchError
 Manager = Literal["pip", "npm"]
 
 # Neither begins with a dash, so neither can be a flag.
-_PIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*(\(?[<>=!~][A-Za-z0-9.*+!<>=~, ]*\)?)?")
+_PIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*(\(?[<>=!~][A-Za-z0-9.*+!<>=~, _-]*\)?)?")
+# What ends like an archive is a file for pip. The server has the same list.
+_ARCHIVE = re.compile(r"\.(whl|zip|tar|tgz|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma))(\s*\[[^\]]*\])?$", re.IGNORECASE)
 _NPM = re.compile(r"(@[A-Za-z0-9~_][A-Za-z0-9~_.-]*/)?[A-Za-z0-9~_][A-Za-z0-9~_.-]*(@[A-Za-z0-9.^~<>=*+-]+)?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+_-]{0,63}")
@@ -69,4 +71,5 @@ def _read(wanted: dict[str, Any]) -> Request:
 
 
 def is_package(pattern: re.Pattern[str], package: str) -> bool:
-    return len(package) <= limits.INSTALL_NAME_CHARACTERS and pattern.fullmatch(package) is not None and ".." not in package
+    is_file = pattern is _PIP and _ARCHIVE.search(package) is not None
+    return len(package) <= limits.INSTALL_NAME_CHARACTERS and pattern.fullmatch(package) is not None and ".." not in package and not is_file

@@ -86,6 +86,7 @@ describe("a fetch", () => {
     const codes = {
       no_version: "not_found",
       no_wheel: "unsupported",
+      invalid: "invalid_argument",
       by_address: "unsupported",
       conflict: "invalid_argument",
       refused: "unsupported",
