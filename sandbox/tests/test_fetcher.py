@@ -338,6 +338,21 @@ class Npm(Fetching):
     def test_has_a_bound(self):
         self.assertEqual(self.failure("outer", max_bytes=10)["code"], "too_large")
 
+    def test_an_answer_that_another_fetch_has_removed_first_is_no_failure(self):
+        self.fetch("inner")
+        listed = npm_fetch.files_beneath
+
+        def late(folder):
+            found = listed(folder)
+            for path, _, _ in found:
+                if path.endswith("registry.json"):
+                    os.unlink(path)
+            return found
+
+        with mock.patch.object(npm_fetch, "files_beneath", late):
+            npm_fetch._forget_old_answers(self.cache.deno)
+        self.assertEqual(self.fetch("inner")[0], [("inner", "1.1.0")])
+
     def test_what_deno_unpacks_has_a_bound_before_anything_is_packed(self):
         files = {"index.js": "", "large.bin": os.urandom(400_000).hex(), **{f"{number}.js": "" for number in range(200)}}
         self.index.put_npm("large", ("1.0.0", npm_package("large", "1.0.0", files), {}))

@@ -4,6 +4,7 @@ import json
 import os
 import tarfile
 import time
+from contextlib import suppress
 from typing import Any
 
 from .. import limits
@@ -100,8 +101,10 @@ def _forget_old_answers(folder: str) -> None:
     """Deno keeps what the registry has said for good; a version that came since would never be found."""
     now = time.time()
     for path, _, _ in files_beneath(os.path.join(folder, "npm")):
-        if os.path.basename(path) == "registry.json" and now - os.lstat(path).st_mtime > limits.FETCH_ANSWER_S:
-            os.unlink(path)
+        # Another fetch may have removed it first.
+        with suppress(FileNotFoundError):
+            if os.path.basename(path) == "registry.json" and now - os.lstat(path).st_mtime > limits.FETCH_ANSWER_S:
+                os.unlink(path)
 
 
 def _pack(path: str, folders: dict[tuple[str, str], str], max_bytes: int) -> None:
