@@ -161,6 +161,12 @@ class Looking(Installing):
         self.install(("more", "1.0", wheel("more")))
         self.assertTrue(self.has("thing[full]"))
 
+    def test_a_package_without_its_description_is_there_with_whatever_extras(self):
+        self.install(("thing", "1.0", wheel("thing", requires=['more; extra == "full"'], extras=["full"])))
+        self.assertFalse(self.has("thing[full]"))
+        os.unlink(f"{self.places.site}/thing-1.0.dist-info/METADATA")
+        self.assertTrue(self.has("thing[full]"))
+
     def test_what_is_no_requirement_is_refused(self):
         for bad in ("a b", "a @@ x", "-r x", ""):
             with self.assertRaises(InstallError, msg=bad):

@@ -102,13 +102,24 @@ function which({ name }: Record<string, unknown>, { manager, packages }: Asked):
 
 /** The supervisor's refusals about packages. */
 export function installError(thrown: unknown): KernelboxError {
+  return inWords(thrown, INSTALL_ERRORS);
+}
+
+/** Those of looking for what is there, which changes nothing. */
+export function lookError(thrown: unknown): KernelboxError {
+  return inWords(thrown, { ...INSTALL_ERRORS, ...LOOK_ERRORS });
+}
+
+function inWords(thrown: unknown, all: SupervisorWords): KernelboxError {
   const error = KernelboxError.from(thrown);
   if (error.details?.sandbox_message === undefined) return error;
-  const words = INSTALL_ERRORS[error.code];
+  const words = all[error.code];
   return words === undefined ? error : new KernelboxError(error.code, words[0], words[1], { cause: error, details: error.details });
 }
 
-const INSTALL_ERRORS: Partial<Record<ErrorCode, [message: string, hint: string]>> = {
+type SupervisorWords = Partial<Record<ErrorCode, [message: string, hint: string]>>;
+
+const INSTALL_ERRORS: SupervisorWords = {
   limit_exceeded: [
     "The sandbox has no room for these packages.",
     "Remove files that are not needed, or ask the user to start the server with more --workspace.",
@@ -121,4 +132,11 @@ const INSTALL_ERRORS: Partial<Record<ErrorCode, [message: string, hint: string]>
   invalid_argument: ["The packages are not named as they should be.", "Give names with versions, nothing else."],
   unsupported: ["What was fetched cannot be installed: it is damaged, or of a kind that is not known here.", "Ask for another version."],
   deadline_exceeded: ["Installing took longer than timeout_s; what was half there was taken back.", "Call again with more timeout_s."],
+};
+
+const LOOK_ERRORS: SupervisorWords = {
+  deadline_exceeded: [
+    "Looking for what is installed in the sandbox took too long; nothing was changed.",
+    "Try again when less runs in the sandbox, or with fewer packages.",
+  ],
 };

@@ -5,7 +5,7 @@ import { npmRegistry, packageIndexes } from "../package-indexes.ts";
 import type { Sandbox } from "../sandboxes/sandbox.ts";
 import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { settledWithin } from "../sandboxes/settled-within.ts";
-import { installError } from "./errors.ts";
+import { installError, lookError } from "./errors.ts";
 import { fetchPackages, type NamedPackage, namedPackage } from "./fetch.ts";
 import { checkReach, packageSource } from "./index-hosts.ts";
 import { Installation } from "./installation.ts";
@@ -161,7 +161,7 @@ export class Packages {
     }
     const call = { signal, deadlineMs: LIMITS.lookForPackagesMs };
     const told = await sandbox.request("package.look", { manager, packages }, lookSchema, call).catch((thrown) => {
-      throw installError(thrown);
+      throw lookError(thrown);
     });
     return {
       present: told.present.filter((each) => each !== null),

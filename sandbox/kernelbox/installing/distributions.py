@@ -56,10 +56,14 @@ def _is_within(requirement: Requirement, version: str) -> bool:
 
 
 def _needs(folder: str, extras: Iterable[str]) -> Iterable[Requirement]:
-    """What the extras add."""
-    if os.path.getsize(os.path.join(folder, "METADATA")) > limits.RECORD_BYTES:
+    """What the extras add; nothing where a package does not tell, or too much."""
+    try:
+        if os.path.getsize(os.path.join(folder, "METADATA")) > limits.RECORD_BYTES:
+            return
+        lines = Distribution.at(folder).requires or []
+    except OSError:
         return
-    for line in Distribution.at(folder).requires or []:
+    for line in lines:
         try:
             need = Requirement(line)
         except InvalidRequirement:
