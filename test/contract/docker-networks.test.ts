@@ -19,7 +19,7 @@ guardAgainstLeaks();
 beforeAll(async () => {
   image = await sandboxImage();
   // What listens on every address of the host, as a database does that nobody thought of.
-  host = createServer((socket) => socket.end("the host"));
+  host = createServer((socket) => socket.on("error", () => {}).end("the host"));
   await new Promise<void>((resolve) => host.listen(0, "::", resolve));
   hostPort = (host.address() as { port: number }).port;
 });

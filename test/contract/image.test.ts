@@ -164,8 +164,17 @@ reply([sorted(os.listdir(folder)), size, world, sorted(os.listdir(folder + '/lic
     expect(await box.agent.ask(find("/", "stat.S_ISREG(mode) and mode & 0o6000"))).toEqual([]);
   });
 
+  test("has words in place of pip and npm, for programs and people alike", async () => {
+    const ask = "import subprocess\nreply([subprocess.run([n], capture_output=True, text=True).stderr[:20] for n in ('pip', 'pip3', 'npm')])";
+    expect(await box.agent.ask(ask)).toEqual([
+      "pip is not in this s",
+      "pip3 is not in this ",
+      "npm is not in this s",
+    ]);
+  });
+
   test("has nothing of what built it: no installers, no index settings, no build arguments", async () => {
-    const builders = ["uv", "uvx", "pip", "pip3", "gcc", "cc"];
+    const builders = ["uv", "uvx", "gcc", "cc"];
     expect(
       await box.agent.ask(
         `import shutil\nreply([n for n in ${JSON.stringify(builders)} if shutil.which(n, path='/opt/py/bin:/usr/bin:/bin:/usr/local/bin')])`,
