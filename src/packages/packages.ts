@@ -121,7 +121,9 @@ export class Packages {
     { manager, packages, timeoutSeconds }: InstallRequest,
     installation: Installation<Installed>,
   ): Promise<Installed> {
-    const late = AbortSignal.timeout(timeoutSeconds * 1_000 + LIMITS.installSlackMs);
+    // A timer takes whole milliseconds.
+    const deadlineMs = Math.ceil(timeoutSeconds * 1_000) + LIMITS.installSlackMs;
+    const late = AbortSignal.timeout(deadlineMs);
     const signal = AbortSignal.any([installation.signal, late]);
     // The one before may have brought some of these.
     const { present, missing, installed } = await this.#look(sandbox, manager, packages, signal);
@@ -138,7 +140,7 @@ export class Packages {
           const bytes = fetched.sizes.reduce((sum, size) => sum + size, 0);
           installation.tell(`installing ${fetched.packages.length} packages, ${bytes} bytes`);
           const params = { manager, packages: fetched.packages, sizes: fetched.sizes, timeout_s: timeoutSeconds };
-          const call = { signal, deadlineMs: timeoutSeconds * 1_000 + LIMITS.installSlackMs, body: fetched.body };
+          const call = { signal, deadlineMs, body: fetched.body };
           return await sandbox.request("package.install", params, installedSchema, call);
         },
         signal,
