@@ -1,10 +1,12 @@
 import { type ErrorCode, KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { allowsHost, type NetworkPolicy } from "../sandboxes/network-policy.ts";
 import { type Manager, plainName } from "./requested-packages.ts";
 
 interface Asked {
   manager: Manager;
   packages: readonly string[];
+  network: NetworkPolicy;
 }
 
 type Words = [code: ErrorCode, message: string, hint: string];
@@ -55,11 +57,18 @@ const WORDS: Readonly<Record<string, (facts: Record<string, unknown>, asked: Ask
     "The packages exclude each other: no versions of them fit together.",
     "Loosen the versions; the details say which requirements exclude each other.",
   ],
-  refused: () => [
-    "unsupported",
-    "The network policy refused a host that packages come from.",
-    "The host is in the details. Where it can be trusted, ask the user to start the server with --allow-host for it.",
-  ],
+  refused: ({ host }, { network }) =>
+    typeof host === "string" && host !== "" && allowsHost(network, host)
+      ? [
+          "unsupported",
+          "The network policy allows a host that packages come from, and it was refused all the same: its address is private, or it refuses access itself.",
+          "The host is in the details. No flag opens private addresses; ask the user for an index with a public one, or to check the index settings.",
+        ]
+      : [
+          "unsupported",
+          "The network policy refused a host that packages come from.",
+          "The host is in the details. Where it can be trusted, ask the user to start the server with --allow-host for it.",
+        ],
   network: () => ["busy", "The index of packages could not be reached.", "Try again later."],
   index: ({ status }) =>
     status === 401 || status === 403

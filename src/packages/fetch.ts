@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import * as z from "zod";
 import { KernelboxError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import type { NetworkPolicy } from "../sandboxes/network-policy.ts";
 import { fetchError } from "./errors.ts";
 import type { Manager } from "./requested-packages.ts";
 
@@ -9,6 +10,8 @@ import type { Manager } from "./requested-packages.ts";
 export interface FetchRequest {
   manager: Manager;
   packages: string[];
+  /** Of the sandbox, for the words of a refusal. */
+  network: NetworkPolicy;
   proxy: string;
   indexes: Record<string, string>;
   /** What the sandbox has beside the image's packages. */

@@ -134,7 +134,15 @@ export class Packages {
       .withFetcher(
         sandbox,
         async ({ stream, proxy }) => {
-          const request = { manager, packages: missing, proxy, indexes: source.indexes, installed, timeoutSeconds };
+          const request = {
+            manager,
+            packages: missing,
+            network: sandbox.network,
+            proxy,
+            indexes: source.indexes,
+            installed,
+            timeoutSeconds,
+          };
           const fetched = await fetchPackages(stream, request);
           if (fetched.sizes.length === 0) return { installed: [], replaced: [] };
           const bytes = fetched.sizes.reduce((sum, size) => sum + size, 0);

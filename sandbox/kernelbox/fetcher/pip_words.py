@@ -5,6 +5,8 @@ import re
 from .. import limits
 from .failure import FetchError
 
+# Without TLS the proxy refuses as an index would. An index that does so itself over plain HTTP is not told apart.
+_REFUSED_PLAINLY = re.compile(r"403 Client Error: [^:]{0,100} for url: http://")
 # Said by pip_program.py.
 BY_ADDRESS = "kernelbox: a package is needed by an address"
 # The host only: what stands before it in an address may be a password.
@@ -27,6 +29,7 @@ def failure(log: str) -> FetchError:
         return FetchError("by_address")
     lines = log.splitlines()
     refused = [line for line in lines if (found := _REFUSED.search(line)) is not None and found[1] == "403"]
+    refused += [line for line in lines if _REFUSED_PLAINLY.search(line) is not None]
     if refused:
         return FetchError("refused", host=_host(refused))
     if "The conflict is caused by" in log:

@@ -6,6 +6,7 @@ import { type FetchRequest, fetchPackages } from "../../../src/packages/fetch.ts
 const REQUEST: FetchRequest = {
   manager: "pip",
   packages: ["one", "two>=1"],
+  network: { mode: "allowlist", hosts: ["index.example"] },
   proxy: "http://198.18.0.2:3128",
   indexes: {},
   installed: [],
@@ -102,6 +103,10 @@ describe("a fetch", () => {
       toString: "internal",
     };
     for (const [code, ours] of Object.entries(codes)) expect(await failure({ code }), code).toMatchObject({ code: ours });
+    expect(await failure({ code: "refused", host: "other.example" })).toMatchObject({ hint: expect.stringContaining("--allow-host") });
+    const allowed = await failure({ code: "refused", host: "index.example" });
+    expect(allowed.hint).toContain("No flag opens private addresses");
+    expect(allowed.hint).not.toContain("--allow-host");
     expect(await failure({ code: "index", status: 401 })).toMatchObject({ code: "permission_denied" });
   });
 });

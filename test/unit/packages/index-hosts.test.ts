@@ -1,18 +1,22 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { checkReach, packageSource } from "../../../src/packages/index-hosts.ts";
 
 const PRIVATE = "https://me:secret@index.example/simple";
 
 describe("where packages come from", () => {
   it("is public where nothing else is set", () => {
-    expect(packageSource("pip", {})).toEqual({ indexes: {}, hosts: ["pypi.org", "files.pythonhosted.org"] });
-    expect(packageSource("npm", {})).toEqual({ indexes: {}, hosts: ["registry.npmjs.org"] });
+    expect(packageSource("pip", {})).toEqual({ indexes: {}, hosts: ["pypi.org", "files.pythonhosted.org"], closed: [] });
+    expect(packageSource("npm", {})).toEqual({ indexes: {}, hosts: ["registry.npmjs.org"], closed: [] });
   });
 
   it("is what the host's settings say, and only what its manager reads", () => {
     const settings = { PIP_INDEX_URL: PRIVATE, HTTPS_PROXY: "http://p:s@proxy.example", NPM_CONFIG_REGISTRY: "https://npm.example/" };
-    expect(packageSource("pip", settings)).toEqual({ indexes: { PIP_INDEX_URL: PRIVATE }, hosts: ["index.example"] });
-    expect(packageSource("npm", settings)).toEqual({ indexes: { NPM_CONFIG_REGISTRY: "https://npm.example/" }, hosts: ["npm.example"] });
+    expect(packageSource("pip", settings)).toEqual({ indexes: { PIP_INDEX_URL: PRIVATE }, hosts: ["index.example"], closed: [] });
+    expect(packageSource("npm", settings)).toEqual({
+      indexes: { NPM_CONFIG_REGISTRY: "https://npm.example/" },
+      hosts: ["npm.example"],
+      closed: [],
+    });
     expect(packageSource("pip", { UV_DEFAULT_INDEX: PRIVATE, PIP_INDEX_URL: "https://other.example/" }).hosts).toEqual(["index.example"]);
     expect(packageSource("pip", { PIP_EXTRA_INDEX_URL: `${PRIVATE}  https://b.example/` }).hosts).toEqual([
       "pypi.org",
@@ -20,6 +24,11 @@ describe("where packages come from", () => {
       "b.example",
       "files.pythonhosted.org",
     ]);
+    expect(packageSource("pip", { UV_DEFAULT_INDEX: `company=${PRIVATE}` })).toEqual({
+      indexes: { PIP_INDEX_URL: PRIVATE },
+      hosts: ["index.example"],
+      closed: [],
+    });
   });
 });
 
@@ -46,5 +55,31 @@ describe("what may not be reached", () => {
     expect(() => checkReach(some, source)).toThrow(expect.objectContaining({ details: { missing_hosts: ["index.example"] } }));
     expect(() => checkReach({ ...some, hosts: [...some.hosts, "index.example"] }, source)).not.toThrow();
     expect(() => checkReach({ mode: "open", hosts: [] }, source)).not.toThrow();
+  });
+
+  const everything = { mode: "allowlist" as const, hosts: ["10.1.2.3", "mirror", "index.example", "me"] };
+  test.for([
+    ["http://10.1.2.3:8081/", "10.1.2.3 is an address", "open"],
+    ["https://[::1]/", "[::1] is an address", "open"],
+    ["http://mirror/simple", "mirror has no dot", "never"],
+    ["https://index.example:8443/", "index.example is asked on port 8443", "open"],
+    ["https://index.example:80/", "index.example is asked on port 80,", "open"],
+    ["file:///srv/packages", "the index is no http or https address", "never"],
+    ["secret:words", "the index is no http or https address", "never"],
+    ["secret words", "the index is no http or https address", "never"],
+  ] as const)("%s is refused with its reason, whatever hosts are allowed", ([index, reason, when]) => {
+    const odd = packageSource("pip", { PIP_INDEX_URL: index });
+    const refused = expect.objectContaining({ code: "unsupported", message: expect.stringContaining(reason) });
+    expect(() => checkReach(everything, odd)).toThrow(refused);
+    expect(() => checkReach({ mode: "none", hosts: [] }, odd)).toThrow(refused);
+    expect(() => checkReach(everything, odd)).not.toThrow(/secret/);
+    const open = () => checkReach({ mode: "open", hosts: [] }, odd);
+    if (when === "open") expect(open).not.toThrow();
+    else expect(open).toThrow(expect.objectContaining({ hint: expect.stringContaining("no flag") }));
+  });
+
+  it("without TLS is taken on both of the web's ports", () => {
+    for (const index of ["http://index.example/", "http://index.example:80/", "http://index.example:443/", "https://index.example:443/"])
+      expect(() => checkReach(everything, packageSource("pip", { PIP_INDEX_URL: index }))).not.toThrow();
   });
 });
