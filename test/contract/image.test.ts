@@ -165,12 +165,9 @@ reply([sorted(os.listdir(folder)), size, world, sorted(os.listdir(folder + '/lic
   });
 
   test("has words in place of pip and npm, for programs and people alike", async () => {
-    const ask = "import subprocess\nreply([subprocess.run([n], capture_output=True, text=True).stderr[:20] for n in ('pip', 'pip3', 'npm')])";
-    expect(await box.agent.ask(ask)).toEqual([
-      "pip is not in this s",
-      "pip3 is not in this ",
-      "npm is not in this s",
-    ]);
+    const ask =
+      "import subprocess\nreply([subprocess.run([n], capture_output=True, text=True).stderr[:20] for n in ('pip', 'pip3', 'npm')])";
+    expect(await box.agent.ask(ask)).toEqual(["pip is not in this s", "pip3 is not in this ", "npm is not in this s"]);
   });
 
   test("has nothing of what built it: no installers, no index settings, no build arguments", async () => {
