@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
+NPM_PACKAGES = f"{HOME}/.local/share/deno"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 # The server sets these where the sandbox has a way out, and only there packages come into it.
@@ -34,7 +35,7 @@ if HAS_NETWORK:
     ENVIRONMENT |= {name: os.environ[name] for name in _PROXIES if name in os.environ}
     # What is behind the proxy may be known to the image's own authorities only, which not all ask by themselves.
     ENVIRONMENT |= {"SSL_CERT_FILE": _CERTIFICATES, "REQUESTS_CA_BUNDLE": _CERTIFICATES, "DENO_TLS_CA_STORE": "system"}
-    ENVIRONMENT["DENO_DIR"] = f"{HOME}/.local/share/deno"
+    ENVIRONMENT["DENO_DIR"] = NPM_PACKAGES
 
 
 def requested(params: dict[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from ..environment import ENVIRONMENT
+from ..environment import NPM_PACKAGES
 from ..paths import HOME
 
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -14,7 +14,7 @@ _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 class Places:
     base: str = f"{HOME}/.local"
     image: str = f"{sys.prefix}/lib/{_PYTHON}/site-packages"
-    deno_dir: str = ENVIRONMENT["DENO_DIR"]
+    deno_dir: str = NPM_PACKAGES
     deno: str = f"{sys.prefix}/bin/deno"
 
     @property
