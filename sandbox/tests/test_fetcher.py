@@ -161,9 +161,9 @@ class Pip(Fetching):
         with listening(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
             self.assertEqual(self.failure("one", proxy=proxy, **away), {"code": "refused", "host": "index.example"})
         self.assertEqual(self.failure("one", proxy=proxy, **away)["code"], "network")
-        plain = {"indexes": {"PIP_INDEX_URL": "http://index.example/simple/"}}
+        plain = {"indexes": {"PIP_INDEX_URL": "http://me:secret@index.example/simple/"}}
         with listening(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
-            self.assertEqual(self.failure("one", proxy=proxy, **plain), {"code": "refused", "host": "index.example"})
+            self.assertEqual(self.failure("one", proxy=proxy, **plain), {"code": "insecure", "host": "index.example"})
         with listening(None) as silent:
             self.assertEqual(self.failure("one", proxy=silent, timeout_s=2, **away), {"code": "timeout"})
         self.index.pages["/simple/one/"] = (401, "text/plain", b"")

@@ -69,6 +69,11 @@ const WORDS: Readonly<Record<string, (facts: Record<string, unknown>, asked: Ask
           "The network policy refused a host that packages come from.",
           "The host is in the details. Where it can be trusted, ask the user to start the server with --allow-host for it.",
         ],
+  insecure: () => [
+    "unsupported",
+    "The index of packages has an address without TLS, from which pip takes nothing.",
+    "Ask the user to set the index by an https address on the machine that runs the server.",
+  ],
   network: () => ["busy", "The index of packages could not be reached.", "Try again later."],
   index: ({ status }) =>
     status === 401 || status === 403

@@ -5,8 +5,8 @@ import re
 from .. import limits
 from .failure import FetchError
 
-# Without TLS the proxy refuses as an index would. An index that does so itself over plain HTTP is not told apart.
-_REFUSED_PLAINLY = re.compile(r"403 Client Error: [^:]{0,100} for url: http://")
+# Of an index without TLS, which pip leaves out as though it had nothing.
+_INSECURE = re.compile(r"The repository located at ([A-Za-z0-9.-]{1,255}) is not a trusted or secure host")
 # Said by pip_program.py.
 BY_ADDRESS = "kernelbox: a package is needed by an address"
 # The host only: what stands before it in an address may be a password.
@@ -29,7 +29,6 @@ def failure(log: str) -> FetchError:
         return FetchError("by_address")
     lines = log.splitlines()
     refused = [line for line in lines if (found := _REFUSED.search(line)) is not None and found[1] == "403"]
-    refused += [line for line in lines if _REFUSED_PLAINLY.search(line) is not None]
     if refused:
         return FetchError("refused", host=_host(refused))
     if "The conflict is caused by" in log:
@@ -37,6 +36,9 @@ def failure(log: str) -> FetchError:
     unreached = [line for line in lines if _NETWORK.search(line) is not None and "Retrying" not in line]
     statuses = [found for line in lines if (found := _STATUS.search(line)) is not None and "404" not in found.groups()]
     not_matching = _NOT_MATCHING.search(log)
+    insecure = _INSECURE.search(log)
+    if insecure is not None and not_matching is not None and not_matching[2] == "none":
+        return FetchError("insecure", host=insecure[1].lower())
     if unreached and (not_matching is None or not_matching[2] == "none"):
         return FetchError("network", host=_host(unreached))
     if statuses:

@@ -91,6 +91,7 @@ describe("a fetch", () => {
       by_address: "unsupported",
       conflict: "invalid_argument",
       refused: "unsupported",
+      insecure: "unsupported",
       network: "busy",
       index: "busy",
       timeout: "deadline_exceeded",
