@@ -253,7 +253,8 @@ class Request(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         loop = asyncio.get_running_loop()
         shutil.rmtree(f"{HOME}/.local", ignore_errors=True)
-        self.install = Install(loop, Reaper(loop), Paths())
+        with mock.patch("kernelbox.install.HAS_NETWORK", True):
+            self.install = Install(loop, Reaper(loop), Paths())
 
     def transfer(self, content, is_ended=True):
         transfer = Transfer(1, Nothing())
@@ -263,8 +264,13 @@ class Request(unittest.IsolatedAsyncioTestCase):
             transfer.end()
         return transfer
 
-    async def test_the_users_folder_is_there_from_the_start(self):
+    async def test_the_users_folder_is_there_from_the_start_where_packages_can_come(self):
         self.assertTrue(os.path.isdir(Places().site))
+        shutil.rmtree(f"{HOME}/.local")
+        loop = asyncio.get_running_loop()
+        with mock.patch("kernelbox.install.HAS_NETWORK", False):
+            Install(loop, Reaper(loop), Paths())
+        self.assertEqual([name for name in os.listdir(HOME) if name == ".local"], [])
 
     async def test_takes_bytes_installs_them_and_leaves_no_stage(self):
         one, two = wheel("one", files={"one.py": "x" * 50_000}), wheel("two")
