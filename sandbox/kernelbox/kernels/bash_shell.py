@@ -123,12 +123,19 @@ class BashShell:
         reports = _Reports(self._reports)
         looks = 0
         look_at = 0.0
+        met: set[str] = set()
         while True:
             if self._is_interrupt_due and reports.has_begun:
                 self._is_interrupt_due = False
                 self._signal(signal.SIGCONT)
                 self._signal(signal.SIGINT)
                 looks, look_at = _MISSED_LOOKS + _SHELL_LOOKS, time.monotonic() + _MISSED_S
+                met = _children(self.pid)
+            elif looks > 0 and time.monotonic() >= look_at and _children(self.pid) - met:
+                # A loop goes on with commands that it began since. One that dies of an interrupt ends the loop for certain; on a machine that is
+                # busy, the shell is hardly ever met between two of them.
+                self._signal(signal.SIGINT)
+                looks, look_at = looks - 1, time.monotonic() + _MISSED_S
             elif looks > 0 and time.monotonic() >= look_at:
                 # The shell again: it takes an interrupt that came just as its child ended by itself for one that the child has dealt with, and a
                 # loop of short commands goes on. What it waits for is not told again where it handles interrupts.
@@ -200,6 +207,14 @@ def _kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def _children(pid: int) -> set[str]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return set(file.read().split())
+    except OSError:
+        return set()
 
 
 def _missed_interrupt(group: int) -> list[int]:
