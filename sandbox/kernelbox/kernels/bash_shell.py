@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REPORT_BYTES = 4_096
 # How often it is looked whether an interrupt was missed: by what runs in the shell, and then by the shell alone.
 _MISSED_LOOKS = 3
-_SHELL_LOOKS = 60
+_SHELL_LOOKS = 75
 _MISSED_S = 0.03
 # Python ignores these, and a child would inherit that.
 _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
