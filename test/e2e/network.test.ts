@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { createServer, type Server } from "node:http";
 import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -21,11 +22,14 @@ const REFUSED = /403/;
 
 let host: Server;
 let hostPort = 0;
+/** The package index by its address: there for certain, and no name of an allowlist. */
+let indexAddress = "";
 const hostAddress = Object.values(networkInterfaces())
   .flat()
   .find((each) => each?.family === "IPv4" && !each.internal)?.address;
 
 beforeAll(async () => {
+  indexAddress = (await lookup("pypi.org", 4)).address;
   host = createServer((_, response) => response.end("the host"));
   await new Promise<void>((resolve) => host.listen(0, "0.0.0.0", resolve));
   hostPort = (host.address() as { port: number }).port;
@@ -53,7 +57,7 @@ describe("an allowlist", () => {
       "http://169.254.169.254/latest/meta-data/",
       `http://${hostAddress}:${hostPort}/`,
       "http://127.0.0.1:3128/",
-      "https://203.0.113.80/",
+      `https://${indexAddress}/`,
     );
     expect(allowed).toBe(200);
     // The sandbox's own loopback is not asked by the proxy: nobody listens there.
@@ -79,7 +83,7 @@ describe("an allowlist", () => {
       [hostAddress, hostPort],
       ["172.17.0.1", hostPort],
       ["169.254.169.254", 80],
-      ["203.0.113.80", 443],
+      [indexAddress, 443],
     ];
     const { structured } = await client.run(`
 import socket
