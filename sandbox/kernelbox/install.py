@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,16 @@ Json = dict[str, Any]
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
+_HOST = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
+
+
+def _registry(params: Json) -> str:
+    """It becomes the name of a folder."""
+    registry = str(params["registry"])
+    if not _HOST.fullmatch(registry):
+        raise RequestError("invalid_argument", "the registry is no host")
+    return registry
+
 
 class Install:
     def __init__(self, loop: asyncio.AbstractEventLoop, reaper: Reaper, paths: Paths) -> None:
@@ -38,7 +49,7 @@ class Install:
 
     async def look(self, params: Json) -> Json:
         packages = [str(package) for package in params["packages"]]
-        return await self._work({"method": "look", "manager": params["manager"], "packages": packages}, limits.INSTALL_LOOK_S)
+        return await self._work({"method": "look", "manager": params["manager"], "registry": _registry(params), "packages": packages}, limits.INSTALL_LOOK_S)
 
     async def install(self, params: Json, transfer: Transfer) -> Json:
         """Takes the files' bytes one after another. They are staged under names of ours, and removed whatever happens."""
@@ -51,12 +62,13 @@ class Install:
         async with self._turn:
             staging = tempfile.mkdtemp(prefix=".kernelbox-install-", dir=base)
             try:
+                registry = _registry(params)
                 status = os.statvfs(staging)
                 if sum(sizes) > status.f_bavail * status.f_frsize:
                     free = status.f_bavail * status.f_frsize
                     raise RequestError("limit_exceeded", "no room", {"needed_bytes": sum(sizes), "free_bytes": free})
                 files = await _received(staging, sizes, transfer)
-                request = {"method": "install", "manager": params["manager"], "packages": packages, "files": files, "staging": staging}
+                request = {"method": "install", "manager": params["manager"], "registry": registry, "packages": packages, "files": files, "staging": staging}
                 return await self._work(request, float(params.get("timeout_s") or limits.INSTALL_S))
             finally:
                 shutil.rmtree(staging, ignore_errors=True)

@@ -4,7 +4,7 @@ import unittest
 
 from kernelbox.egress.access_log import request_event
 
-LINE = b"CONNECT pypi.org 443 200 TCP_TUNNEL - - 5120 73"
+LINE = b"CONNECT index.example 443 200 TCP_TUNNEL - - 5120 73"
 
 
 class AccessLogTest(unittest.TestCase):
@@ -14,7 +14,7 @@ class AccessLogTest(unittest.TestCase):
             {
                 "event": "request",
                 "method": "CONNECT",
-                "host": "pypi.org",
+                "host": "index.example",
                 "port": 443,
                 "status": 200,
                 "verdict": "allowed",

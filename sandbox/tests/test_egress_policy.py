@@ -12,7 +12,7 @@ from kernelbox.egress.refused_networks import refused_networks
 
 
 def policy(**changed):
-    value = {"mode": "allowlist", "hosts": ["pypi.org", "*.example.com"], "denied": ["192.0.2.2"], "listen": "198.18.7.2:3128"}
+    value = {"mode": "allowlist", "hosts": ["index.example", "*.example.com"], "denied": ["192.0.2.2"], "listen": "198.18.7.2:3128"}
     return json.dumps({**value, **changed}).encode()
 
 
@@ -51,7 +51,7 @@ NO_NAMES = [
     *(None, 5, True, ["a.com"], {"a": 1}),
 ]
 NAMES = [
-    "pypi.org",
+    "index.example",
     "*.example.com",
     "xn--bcher-kva.de",
     "a",
@@ -195,8 +195,8 @@ class RefusedNetworksTest(unittest.TestCase):
 
 class PolicyTest(unittest.TestCase):
     def test_takes_what_the_server_sends(self):
-        taken = parse_policy(policy(hosts=["PyPI.org", "pypi.org", "*.example.com"]))
-        self.assertEqual((taken.mode, taken.hosts, taken.listen), ("allowlist", ("*.example.com", "pypi.org"), "198.18.7.2:3128"))
+        taken = parse_policy(policy(hosts=["Index.Example", "index.example", "*.example.com"]))
+        self.assertEqual((taken.mode, taken.hosts, taken.listen), ("allowlist", ("*.example.com", "index.example"), "198.18.7.2:3128"))
         self.assertIn(ipaddress.ip_network("192.0.2.2"), taken.refused)
         self.assertEqual(parse_policy(policy(mode="open", hosts=[])).mode, "open")
 
@@ -217,7 +217,7 @@ class PolicyTest(unittest.TestCase):
             ),
             *(
                 policy(hosts=hosts)
-                for hosts in ("pypi.org", None, {}, [[]], ["a.com"] * (limits.EGRESS_ENTRIES + 1), ["a.com\nhttp_access allow all"])
+                for hosts in ("index.example", None, {}, [[]], ["a.com"] * (limits.EGRESS_ENTRIES + 1), ["a.com\nhttp_access allow all"])
             ),
             *(policy(hosts=[text]) for text in NO_NAMES),
             *(
@@ -242,8 +242,8 @@ class ConfigurationTest(unittest.TestCase):
         return configuration(parse_policy(policy(**changed)), "/tmp/x").splitlines()
 
     def test_an_allowlist_takes_names_whole_and_what_is_below_them_by_a_pattern(self):
-        lines = self.words(hosts=["pypi.org", "*.a-b.example.com"])
-        self.assertIn("acl allowed_name dstdomain -n pypi.org", lines)
+        lines = self.words(hosts=["index.example", "*.a-b.example.com"])
+        self.assertIn("acl allowed_name dstdomain -n index.example", lines)
         pattern = next(line for line in lines if line.startswith("acl allowed_below")).split(" ")[-1]
         for name, is_below in (("x.a-b.example.com", True), ("x.y.a-b.example.com", True), ("a-b.example.com", False), ("xa-b.example.com", False)):
             self.assertEqual(re.search(pattern, name) is not None, is_below, name)

@@ -249,6 +249,9 @@ class Nothing:
         pass
 
 
+PIP = {"manager": "pip", "registry": "npm.example"}
+
+
 class Request(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         loop = asyncio.get_running_loop()
@@ -274,16 +277,16 @@ class Request(unittest.IsolatedAsyncioTestCase):
 
     async def test_takes_bytes_installs_them_and_leaves_no_stage(self):
         one, two = wheel("one", files={"one.py": "x" * 50_000}), wheel("two")
-        params = {"manager": "pip", "packages": [{"name": "one", "version": "1.0"}, {"name": "two", "version": "1.0"}], "sizes": [len(one), len(two)]}
+        params = {**PIP, "packages": [{"name": "one", "version": "1.0"}, {"name": "two", "version": "1.0"}], "sizes": [len(one), len(two)]}
         answer = await self.install.install(params, self.transfer(one + two))
         self.assertEqual((answer["installed"], answer["replaced"]), (params["packages"], []))
-        looked = await self.install.look({"manager": "pip", "packages": ["one", "two>1", "numpy"]})
+        looked = await self.install.look({**PIP, "packages": ["one", "two>1", "numpy"]})
         self.assertEqual([each and each["name"] for each in looked["present"]], ["one", None, "numpy"])
         self.assertEqual(looked["installed"], params["packages"])
         self.assertEqual(sorted(os.listdir(f"{HOME}/.local")), ["lib"])
 
     async def test_too_few_bytes_and_a_caller_who_leaves_leave_nothing(self):
-        params = {"manager": "pip", "packages": [{"name": "one", "version": "1.0"}], "sizes": [1_000]}
+        params = {**PIP, "packages": [{"name": "one", "version": "1.0"}], "sizes": [1_000]}
         with self.assertRaises(RequestError):
             await self.install.install(params, self.transfer(b"x"))
         running = asyncio.ensure_future(self.install.install(params, self.transfer(b"x", is_ended=False)))
@@ -294,11 +297,13 @@ class Request(unittest.IsolatedAsyncioTestCase):
         for bad in ([-1], [1] * (limits.INSTALL_WHEELS + 1), [2**50]):
             with self.assertRaises(RequestError, msg=bad[0]):
                 await self.install.install({**params, "sizes": bad}, self.transfer(b""))
+        with self.assertRaises(RequestError):
+            await self.install.look({**params, "registry": "../lib"})
         self.assertEqual(sorted(os.listdir(f"{HOME}/.local")), ["lib"])
 
     async def test_has_a_deadline_and_what_was_half_there_is_taken_back(self):
         large = wheel("large", files={f"large/{number}.py": "x" for number in range(20_000)})
-        params = {"manager": "pip", "packages": [{"name": "large", "version": "1.0"}], "sizes": [len(large)], "timeout_s": 1.0}
+        params = {**PIP, "packages": [{"name": "large", "version": "1.0"}], "sizes": [len(large)], "timeout_s": 1.0}
         with self.assertRaises(RequestError) as caught:
             await self.install.install(params, self.transfer(large))
         self.assertEqual(caught.exception.code, "deadline_exceeded")

@@ -4,10 +4,11 @@ import type { NetworkPolicy } from "../sandboxes/network-policy.ts";
 import { allowsHost } from "../sandboxes/network-policy.ts";
 import type { Manager } from "./requested-packages.ts";
 
-const PYPI = "pypi.org";
+export const PYPI = "pypi.org";
 /** Where PyPI keeps its files. */
-const PYPI_FILES = "files.pythonhosted.org";
-const NPM = "registry.npmjs.org";
+export const PYPI_FILES = "files.pythonhosted.org";
+/** What Deno also names its copy of the registry by. */
+export const NPM = "registry.npmjs.org";
 
 /** Where a manager's packages come from. An address may hold a password, so it goes to the fetcher alone; a host may be told. */
 export interface PackageSource {

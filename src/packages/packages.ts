@@ -7,7 +7,7 @@ import type { Sandboxes } from "../sandboxes/sandboxes.ts";
 import { settledWithin } from "../sandboxes/settled-within.ts";
 import { installError, lookError } from "./errors.ts";
 import { fetchPackages, type NamedPackage, namedPackage } from "./fetch.ts";
-import { checkReach, packageSource } from "./index-hosts.ts";
+import { checkReach, NPM, packageSource } from "./index-hosts.ts";
 import { Installation } from "./installation.ts";
 import { type Manager, requestedPackages } from "./requested-packages.ts";
 
@@ -147,7 +147,7 @@ export class Packages {
           if (fetched.sizes.length === 0) return { installed: [], replaced: [] };
           const bytes = fetched.sizes.reduce((sum, size) => sum + size, 0);
           installation.tell(`installing ${fetched.packages.length} packages, ${bytes} bytes`);
-          const params = { manager, packages: fetched.packages, sizes: fetched.sizes, timeout_s: timeoutSeconds };
+          const params = { manager, registry: NPM, packages: fetched.packages, sizes: fetched.sizes, timeout_s: timeoutSeconds };
           const call = { signal, deadlineMs, body: fetched.body };
           return await sandbox.request("package.install", params, installedSchema, call);
         },
@@ -170,7 +170,7 @@ export class Packages {
       );
     }
     const call = { signal, deadlineMs: LIMITS.lookForPackagesMs };
-    const told = await sandbox.request("package.look", { manager, packages }, lookSchema, call).catch((thrown) => {
+    const told = await sandbox.request("package.look", { manager, registry: NPM, packages }, lookSchema, call).catch((thrown) => {
       throw lookError(thrown);
     });
     return {

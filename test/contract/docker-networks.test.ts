@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ContainerSpec, NetworkMembership } from "../../src/engines/engine.ts";
+import { PYPI } from "../../src/packages/index-hosts.ts";
 import { guardAgainstLeaks } from "../helpers/containers.ts";
 import { dockerEngine, sandboxImage } from "../helpers/docker.ts";
 import { AGENT_COMMAND, Agent } from "./agent.ts";
@@ -73,7 +74,7 @@ reply("listens")`;
 
 const RESOLVE = `
 import socket
-try: reply(socket.getaddrinfo("pypi.org", 443)[0][4][0])
+try: reply(socket.getaddrinfo(${JSON.stringify(PYPI)}, 443)[0][4][0])
 except OSError as error: reply(type(error).__name__)`;
 
 test("containers of a network reach each other, and neither the host by any of its addresses nor a name", async () => {

@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { NPM, PYPI, PYPI_FILES } from "../../src/packages/index-hosts.ts";
 import { startClient, type TestClient } from "../helpers/client.ts";
 import {
   CACHE_VOLUME,
@@ -16,8 +17,8 @@ import { sandboxImage } from "../helpers/docker.ts";
 guardAgainstLeaks();
 
 const ALL = ["--tools", "all"];
-const PIP_HOSTS = ["--allow-host", "pypi.org", "--allow-host", "files.pythonhosted.org"];
-const NETWORK = ["--network", "allowlist", ...PIP_HOSTS, "--allow-host", "registry.npmjs.org"];
+const PIP_HOSTS = ["--allow-host", PYPI, "--allow-host", PYPI_FILES];
+const NETWORK = ["--network", "allowlist", ...PIP_HOSTS, "--allow-host", NPM];
 const SLOW = 100_000;
 
 /** What a program says that looks into the cache, in a container that no sandbox can make. */
@@ -60,11 +61,11 @@ describe("without a network", () => {
   it("what is missing is refused with the very flags", async () => {
     const { error } = await client.call("install_packages", { packages: ["numpy", "humanize"] });
     expect(error).toMatchObject({ code: "unsupported", message: expect.stringContaining("no network") });
-    expect(error?.hint).toContain("--network allowlist --allow-host pypi.org --allow-host files.pythonhosted.org");
+    expect(error?.hint).toContain(`--network allowlist ${PIP_HOSTS.join(" ")}`);
     const npm = await client.call("install_packages", { packages: ["left-pad"], manager: "npm" });
     expect(npm.error).toMatchObject({
       code: "unsupported",
-      hint: expect.stringContaining("--network allowlist --allow-host registry.npmjs.org"),
+      hint: expect.stringContaining(`--network allowlist --allow-host ${NPM}`),
     });
     const old = await client.call("install_packages", { packages: ["numpy<1"] });
     expect(old.error?.code).toBe("unsupported");
@@ -103,11 +104,11 @@ describe("without a network", () => {
 });
 
 it("an allowlist without the index's hosts is refused before anything is fetched", async () => {
-  await using client = await startClient(undefined, [...ALL, "--network", "allowlist", "--allow-host", "pypi.org"]);
+  await using client = await startClient(undefined, [...ALL, "--network", "allowlist", "--allow-host", PYPI]);
   const { error } = await client.call("install_packages", { packages: ["humanize"] });
-  expect(error).toMatchObject({ code: "unsupported", details: { missing_hosts: ["files.pythonhosted.org"] } });
-  expect(error?.hint).toContain("--allow-host files.pythonhosted.org");
-  expect(client.stderr()).not.toContain('"host":"pypi.org"');
+  expect(error).toMatchObject({ code: "unsupported", details: { missing_hosts: [PYPI_FILES] } });
+  expect(error?.hint).toContain(`--allow-host ${PYPI_FILES}`);
+  expect(client.stderr()).not.toContain(`"host":"${PYPI}"`);
 });
 
 describe("with an allowlist of the indexes", () => {
@@ -245,7 +246,7 @@ describe("with an allowlist of the indexes", () => {
       await using other = await startClient(undefined, [...ALL, ...NETWORK]);
       await install(["humanize==4.8.0"]);
       expect((await install(["humanize==4.8.0"], {}, other)).structured.status).toBe("installed");
-      const fetched = (log: string) => [...log.matchAll(/"host":"files\.pythonhosted\.org".*?"bytes":(\d+)/g)].length;
+      const fetched = (log: string) => log.split(`"host":"${PYPI_FILES}"`).length - 1;
       expect(fetched(client.stderr())).toBeGreaterThan(0);
       expect(fetched(other.stderr())).toBe(0);
       const found = await other.run(

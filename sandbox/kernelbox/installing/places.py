@@ -15,6 +15,8 @@ class Places:
     base: str = f"{HOME}/.local"
     image: str = f"{sys.prefix}/lib/{_PYTHON}/site-packages"
     deno_dir: str = NPM_PACKAGES
+    # The host of npm's public registry.
+    registry: str = "registry"
     deno: str = f"{sys.prefix}/bin/deno"
 
     @property
@@ -32,4 +34,4 @@ class Places:
     @property
     def npm(self) -> str:
         """What Deno takes for its copy of the registry, whichever it came from."""
-        return os.path.join(self.deno_dir, "npm", "registry.npmjs.org")
+        return os.path.join(self.deno_dir, "npm", self.registry)

@@ -29,7 +29,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     with open(1, "w", closefd=False) as out:
         try:
-            answer = _answer(json.load(sys.stdin), Places())
+            request = json.load(sys.stdin)
+            answer = _answer(request, Places(registry=request["registry"]))
         except InstallError as error:
             answer = {"error": error.as_json()}
         except OSError as error:

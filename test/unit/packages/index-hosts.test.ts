@@ -1,12 +1,12 @@
 import { describe, expect, it, test } from "vitest";
-import { checkReach, packageSource } from "../../../src/packages/index-hosts.ts";
+import { checkReach, NPM, PYPI, PYPI_FILES, packageSource } from "../../../src/packages/index-hosts.ts";
 
 const PRIVATE = "https://me:secret@index.example/simple";
 
 describe("where packages come from", () => {
   it("is public where nothing else is set", () => {
-    expect(packageSource("pip", {})).toEqual({ indexes: {}, hosts: ["pypi.org", "files.pythonhosted.org"], closed: [] });
-    expect(packageSource("npm", {})).toEqual({ indexes: {}, hosts: ["registry.npmjs.org"], closed: [] });
+    expect(packageSource("pip", {})).toEqual({ indexes: {}, hosts: [PYPI, PYPI_FILES], closed: [] });
+    expect(packageSource("npm", {})).toEqual({ indexes: {}, hosts: [NPM], closed: [] });
   });
 
   it("is what the host's settings say, and only what its manager reads", () => {
@@ -19,10 +19,10 @@ describe("where packages come from", () => {
     });
     expect(packageSource("pip", { UV_DEFAULT_INDEX: PRIVATE, PIP_INDEX_URL: "https://other.example/" }).hosts).toEqual(["index.example"]);
     expect(packageSource("pip", { PIP_EXTRA_INDEX_URL: `${PRIVATE}  https://b.example/` }).hosts).toEqual([
-      "pypi.org",
+      PYPI,
       "index.example",
       "b.example",
-      "files.pythonhosted.org",
+      PYPI_FILES,
     ]);
     expect(packageSource("pip", { UV_DEFAULT_INDEX: `company=${PRIVATE}` })).toEqual({
       indexes: { PIP_INDEX_URL: PRIVATE },
@@ -38,9 +38,7 @@ describe("what may not be reached", () => {
   it("without a network says the flags, and no password", () => {
     const refused = expect.objectContaining({
       code: "unsupported",
-      hint: expect.stringContaining(
-        "--network allowlist --allow-host pypi.org --allow-host index.example --allow-host files.pythonhosted.org",
-      ),
+      hint: expect.stringContaining(`--network allowlist --allow-host ${PYPI} --allow-host index.example --allow-host ${PYPI_FILES}`),
     });
     expect(() => checkReach({ mode: "none", hosts: [] }, source)).toThrow(refused);
     try {
@@ -51,7 +49,7 @@ describe("what may not be reached", () => {
   });
 
   it("with an allowlist says what it lacks", () => {
-    const some = { mode: "allowlist" as const, hosts: ["pypi.org", "*.pythonhosted.org"] };
+    const some = { mode: "allowlist" as const, hosts: [PYPI, `*.${PYPI_FILES.split(".").slice(1).join(".")}`] };
     expect(() => checkReach(some, source)).toThrow(expect.objectContaining({ details: { missing_hosts: ["index.example"] } }));
     expect(() => checkReach({ ...some, hosts: [...some.hosts, "index.example"] }, source)).not.toThrow();
     expect(() => checkReach({ mode: "open", hosts: [] }, source)).not.toThrow();

@@ -7,7 +7,7 @@ import { EgressLog, type EgressMessage, type EgressRequest, egressMessages } fro
 const request: EgressRequest = {
   event: "request",
   method: "CONNECT",
-  host: "pypi.org",
+  host: "index.example",
   port: 443,
   status: 200,
   verdict: "allowed",
@@ -46,7 +46,7 @@ it("so many requests a second are logged one by one, and how many more there wer
   const log = new EgressLog(pino({ level: "info" }, { write: (line) => void lines.push(JSON.parse(line)) }));
   for (let count = 0; count < LIMITS.egress.logPerSecond + 30; count++) log.add(request);
   expect(lines).toHaveLength(LIMITS.egress.logPerSecond);
-  expect(lines[0]).toMatchObject({ host: "pypi.org", verdict: "allowed", msg: "network request" });
+  expect(lines[0]).toMatchObject({ host: "index.example", verdict: "allowed", msg: "network request" });
   vi.advanceTimersByTime(1_000);
   log.add({ ...request, verdict: "refused", reason: "host_not_allowed" });
   expect(lines.slice(LIMITS.egress.logPerSecond)).toMatchObject([

@@ -4,8 +4,8 @@ import { allowsHost, hostPattern, type NetworkPolicy, networkNote } from "../../
 
 describe("the name of a host that an operator allows", () => {
   it.each([
-    ["pypi.org", "pypi.org"],
-    ["PyPI.Org.", "pypi.org"],
+    ["index.example", "index.example"],
+    ["Index.Example.", "index.example"],
     ["*.Example.com", "*.example.com"],
     ["bücher.example", "xn--bcher-kva.example"],
     ["_dmarc.example.com", "_dmarc.example.com"],
@@ -33,10 +33,10 @@ describe("the name of a host that an operator allows", () => {
   });
 
   it.each([
-    ["https://pypi.org", /without scheme, port or path/],
-    ["pypi.org:443", /without scheme, port or path/],
-    ["pypi.org/simple", /without scheme, port or path/],
-    ["user@pypi.org", /without scheme, port or path/],
+    ["https://index.example", /without scheme, port or path/],
+    ["index.example:443", /without scheme, port or path/],
+    ["index.example/simple", /without scheme, port or path/],
+    ["user@index.example", /without scheme, port or path/],
     ["two names.org", /without scheme, port or path/],
     ["localhost", /have a dot/],
     ["", /no host name/],
@@ -75,19 +75,27 @@ describe("the name of a host that an operator allows", () => {
 });
 
 describe("a policy", () => {
-  const allowlist: NetworkPolicy = { mode: "allowlist", hosts: ["pypi.org", "*.example.com"] };
+  const allowlist: NetworkPolicy = { mode: "allowlist", hosts: ["index.example", "*.example.com"] };
 
   it("lets through what it names, and what is below a name with a star", () => {
-    const asked = ["pypi.org", "www.pypi.org", "a.example.com", "a.b.example.com", "example.com", "badexample.com", "pypi.org.evil.test"];
-    expect(asked.filter((host) => allowsHost(allowlist, host))).toEqual(["pypi.org", "a.example.com", "a.b.example.com"]);
-    expect(allowsHost({ mode: "none", hosts: ["pypi.org"] }, "pypi.org")).toBe(false);
-    expect(allowsHost({ mode: "open", hosts: [] }, "pypi.org")).toBe(true);
+    const asked = [
+      "index.example",
+      "www.index.example",
+      "a.example.com",
+      "a.b.example.com",
+      "example.com",
+      "badexample.com",
+      "index.example.evil.test",
+    ];
+    expect(asked.filter((host) => allowsHost(allowlist, host))).toEqual(["index.example", "a.example.com", "a.b.example.com"]);
+    expect(allowsHost({ mode: "none", hosts: ["index.example"] }, "index.example")).toBe(false);
+    expect(allowsHost({ mode: "open", hosts: [] }, "index.example")).toBe(true);
   });
 
   it("is told to models in a sentence of bounded length", () => {
     expect(networkNote({ mode: "none", hosts: [] })).toBe("The sandbox has no network.");
     expect(networkNote({ mode: "open", hosts: [] })).toMatch(/public hosts/);
-    expect(networkNote(allowlist)).toMatch(/only these hosts, .*: pypi\.org, \*\.example\.com\.$/);
+    expect(networkNote(allowlist)).toMatch(/only these hosts, .*: index\.example, \*\.example\.com\.$/);
     const many = Array.from({ length: 200 }, (_, index) => `h${index}.example`);
     expect(networkNote({ mode: "allowlist", hosts: many })).toMatch(/h9\.example and 190 more\.$/);
   });

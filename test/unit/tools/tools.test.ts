@@ -151,8 +151,8 @@ describe("settings", () => {
   });
 
   it("hosts in one value, or in several, are names in their canonical form, each once", () => {
-    const allowHost = ["PyPI.org, files.pythonhosted.org.", "*.example.com", "pypi.org"];
-    const hosts = ["pypi.org", "files.pythonhosted.org", "*.example.com"];
+    const allowHost = ["Index.Example, files.example.net.", "*.example.com", "index.example"];
+    const hosts = ["index.example", "files.example.net", "*.example.com"];
     expect(readConfig({ network: "allowlist", allowHost }, {})).toMatchObject({ network: "allowlist", allowHost: hosts });
     const env = { KERNELBOX_NETWORK: "allowlist", KERNELBOX_ALLOW_HOST: allowHost.join(",") };
     expect(readConfig({}, env).allowHost).toEqual(hosts);
@@ -184,8 +184,8 @@ describe("settings", () => {
     [{ logLevel: "loud" }, "--log-level"],
     [{ network: "closed" }, "--network"],
     [{ network: "allowlist" }, "--network: an allowlist needs at least one --allow-host"],
-    [{ allowHost: ["pypi.org"] }, "--allow-host: hosts are allowed one by one with --network allowlist only"],
-    [{ network: "open", allowHost: ["pypi.org"] }, "--allow-host: "],
+    [{ allowHost: ["index.example"] }, "--allow-host: hosts are allowed one by one with --network allowlist only"],
+    [{ network: "open", allowHost: ["index.example"] }, "--allow-host: "],
     [{ network: "allowlist", allowHost: ["10.0.0.1"] }, '--allow-host: "10.0.0.1": it takes names, and this is an address'],
     [
       {
