@@ -49,7 +49,8 @@ class Install:
 
     async def look(self, params: Json) -> Json:
         packages = [str(package) for package in params["packages"]]
-        return await self._work({"method": "look", "manager": params["manager"], "registry": _registry(params), "packages": packages}, limits.INSTALL_LOOK_S)
+        request = {"method": "look", "manager": params["manager"], "registry": _registry(params), "packages": packages}
+        return await self._work(request, limits.INSTALL_LOOK_S)
 
     async def install(self, params: Json, transfer: Transfer) -> Json:
         """Takes the files' bytes one after another. They are staged under names of ours, and removed whatever happens."""
@@ -68,7 +69,8 @@ class Install:
                     free = status.f_bavail * status.f_frsize
                     raise RequestError("limit_exceeded", "no room", {"needed_bytes": sum(sizes), "free_bytes": free})
                 files = await _received(staging, sizes, transfer)
-                request = {"method": "install", "manager": params["manager"], "registry": registry, "packages": packages, "files": files, "staging": staging}
+                request = {"method": "install", "manager": params["manager"], "registry": registry, "packages": packages}
+                request |= {"files": files, "staging": staging}
                 return await self._work(request, float(params.get("timeout_s") or limits.INSTALL_S))
             finally:
                 shutil.rmtree(staging, ignore_errors=True)

@@ -29,7 +29,7 @@ class Installing(unittest.TestCase):
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         self.folder = folder
-        self.places = Places(base=f"{folder}/local", image=f"{folder}/image", deno_dir=f"{folder}/deno")
+        self.places = Places(base=f"{folder}/local", image=f"{folder}/image", deno_dir=f"{folder}/deno", registry="npm.example")
         self.staging = f"{folder}/staging"
         os.makedirs(self.staging)
 

@@ -52,6 +52,7 @@ def _info(specifier: str, places: Places) -> Any:
     """What Deno makes of it. It runs nothing, and without a proxy it reaches nothing."""
     command = [places.deno, "info", "--json", "--no-config", "--no-lock", "--node-modules-dir=none", specifier]
     env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "DENO_DIR": places.deno_dir, "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
+    env["NPM_CONFIG_REGISTRY"] = f"https://{places.registry}"
     try:
         ended = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=limits.INSTALL_DENO_S, cwd="/", check=False)
         return json.loads(ended.stdout)
